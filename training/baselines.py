@@ -1,11 +1,12 @@
 """What a reader has to beat: the majority class, TF-IDF and sentence embeddings with logistic regression."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import spmatrix
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel
@@ -15,7 +16,7 @@ from training.examples import Labels
 from training.fit import base_folder
 from training.recipe import Recipe
 
-Features = NDArray[np.float32] | spmatrix
+Features: TypeAlias = "NDArray[np.float32] | csr_matrix"
 MOST_TOKENS = 128
 BATCH = 32
 

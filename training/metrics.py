@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 _INTEGER = datasets.Value("int64")
 
 
-class _Metric(evaluate.Metric):
+class _Metric(evaluate.Metric):  # type: ignore[misc]  # evaluate carries no types
     """What the metrics share: features instead of a downloaded description, results in memory."""
 
     features: datasets.Features

@@ -35,7 +35,7 @@ class Recipe:
     warmup: float
     """Share of the steps spent warming up, in [0, 1]."""
     dropout: float
-    """Dropout before the heads and in the encoder, in [0, 1)."""
+    """Dropout before the heads, in [0, 1)."""
     freeze_embeddings: bool
     """Whether word embeddings stay as they are."""
     frame_weight: float

@@ -1,0 +1,47 @@
+import math
+
+import pytest
+
+from training.agreement import agreement, alpha, coincidences
+
+# Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections A, B and C (nominal).
+BINARY = list(zip([0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0], strict=True))
+NOMINAL = list(zip("aabbdcccedda", "babbbcccEddd".lower(), strict=True))
+MISSING = [
+    [value for value in unit if value]
+    for unit in zip(
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
+        [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+        strict=True,
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("units", "values", "published"),
+    [(BINARY, [0, 1], 0.095), (NOMINAL, list("abcde"), 0.692), (MISSING, [1, 2, 3, 4, 5], 0.743)],
+    ids=["binary", "nominal", "missing"],
+)
+def test_alpha_of_published_worked_examples(units: list[list[int]], values: list[int], published: float) -> None:
+    assert alpha(coincidences(units, values)) == pytest.approx(published, abs=0.0006)
+
+
+def test_alpha_at_its_ends() -> None:
+    assert alpha(coincidences([(0, 0), (1, 1)], [0, 1])) == 1
+    assert alpha(coincidences([(0, 1), (1, 0)], [0, 1])) == pytest.approx(-0.5)
+    assert math.isnan(alpha(coincidences([(1, 1), (1, 1)], [0, 1])))
+
+
+def test_the_interval_holds_the_estimate_and_is_seeded() -> None:
+    articles = [f"a{i % 5}" for i in range(len(BINARY))]
+    found = agreement(BINARY, articles, [0, 1])
+    assert found.low <= found.alpha <= found.high
+    assert found.sentences == 10
+    assert found == agreement(BINARY, articles, [0, 1])
+
+
+def test_one_article_has_an_interval_of_no_width() -> None:
+    found = agreement(BINARY, ["a"] * 10, [0, 1])
+    assert found.low == found.alpha == found.high

@@ -1,0 +1,125 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slant.article import split
+from slant.codebook import AnnotationError
+from tests.conftest import TARGET
+from training.annotations import Annotations, counts
+from training.commands import ANNOTATIONS
+
+
+@pytest.fixture
+def corpus(tiny_corpus: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_corpus, tmp_path / "annotations"))
+
+
+def change(path: Path, line: int, edit: Callable[[dict[str, Any]], object]) -> None:
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    edit(rows[line - 1])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_good_corpus_loads(corpus: Path) -> None:
+    annotations = Annotations.load(corpus, None)
+    assert len(annotations.articles) == 24
+    assert len(annotations.gold) == sum(len(split(article.text or "")) for article in annotations.articles.values())
+    assert len(annotations.codes) == 2 * len(annotations.gold)
+    assert annotations.missing == []
+    assert counts(annotations).row_count == 2
+    first = annotations.gold[0]
+    assert annotations.sentence_text(first).startswith("Page 0")
+    assert [code.coder for code in annotations.codes_by_key[first.key]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "message"),
+    [
+        (
+            "gold",
+            lambda row: row.update(frames=["Economic"]),
+            r"line 3: frame 'Economic' is not in the codebook \(did you mean 'economic'\?\)",
+        ),
+        ("gold", lambda row: row.update(stance="favour"), r"line 3: stance 'favour' .*did you mean 'favor'"),
+        ("codes", lambda row: row.update(voice="quote"), r"line 3: voice 'quote' .*did you mean 'quoted'"),
+        ("gold", lambda row: row.update(target="closing the harbour"), r"line 3: target of a0 'closing the harbour'"),
+        (
+            "articles",
+            lambda row: row.update(targets=["opening the harbor"]),
+            rf"line 3: target 'opening the harbor' .*did you mean '{TARGET}'",
+        ),
+        ("gold", lambda row: row.update(article="b0"), r"line 3: article 'b0'"),
+        ("gold", lambda row: row.update(part="footer"), r"line 3: part 'footer'"),
+        ("gold", lambda row: row.update(reason=" "), r"line 3: the reason is empty"),
+        ("gold", lambda row: row.pop("stance"), r"line 3: 'stance' is missing; a line has"),
+        ("gold", lambda row: row.update(mood="good"), r"line 3: 'mood' is not a key of this file"),
+        ("codes", lambda row: row.update(coder_kind="robot"), r"line 3: coder_kind 'robot'"),
+        ("codes", lambda row: row.update(coder_kind="human"), r"coder 'one' is human here but machine above"),
+        ("gold", lambda row: row.update(start=row["start"] - 3), r"do not cut a sentence|overlaps|has codes by 0"),
+        ("gold", lambda row: row.update(end=99_999), r"do not cut a sentence out of"),
+        ("gold", lambda row: row.update(start="5"), r"line 3: start '5' is no whole number"),
+        ("articles", lambda row: row.update(id="a0"), r"line 3: article 'a0' is listed twice"),
+        ("articles", lambda row: row.update(sha256="0" * 64), r"has changed since it was coded"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_line(file: str, edit: Callable[[dict[str, Any]], object], message: str, corpus: Path) -> None:
+    path = corpus / f"{file}.jsonl"
+    change(path, 3, edit)
+    with pytest.raises(AnnotationError, match=message) as error:
+        Annotations.load(corpus, None)
+    assert str(path) in str(error.value)
+
+
+def test_gold_needs_two_coders(corpus: Path) -> None:
+    path = corpus / "codes.jsonl"
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[1:]))
+    with pytest.raises(AnnotationError, match=r"gold\.jsonl line 1: a0 0-\d+ has codes by 1 coder"):
+        Annotations.load(corpus, None)
+
+
+def test_gold_leaves_no_gap(corpus: Path) -> None:
+    path = corpus / "gold.jsonl"
+    path.write_text("".join(line + "\n" for i, line in enumerate(path.read_text().splitlines()) if i != 2))
+    with pytest.raises(AnnotationError, match="is text that no gold sentence covers"):
+        Annotations.load(corpus, None)
+
+
+def test_a_line_that_is_no_json_is_named(corpus: Path) -> None:
+    path = corpus / "codes.jsonl"
+    line = len(path.read_text().splitlines()) + 1
+    path.write_text(path.read_text() + "{oops\n")
+    with pytest.raises(AnnotationError, match=rf"codes\.jsonl line {line}: not JSON"):
+        Annotations.load(corpus, None)
+
+
+def test_a_missing_third_party_text_is_skipped_and_a_changed_one_is_an_error(corpus: Path, tmp_path: Path) -> None:
+    change(corpus / "articles.jsonl", 1, lambda row: row.update(origin="third-party"))
+    texts = tmp_path / "texts"
+    (texts / "written").mkdir(parents=True)
+    for at_hand in (None, texts):
+        annotations = Annotations.load(corpus, at_hand)
+        assert [article.id for article in annotations.missing] == ["a0"]
+        assert ("a0", TARGET) not in annotations.readable_gold
+    (corpus / "written" / "a0.txt").rename(texts / "written" / "a0.txt")
+    assert Annotations.load(corpus, texts).missing == []
+    (texts / "written" / "a0.txt").write_text("Another text.")
+    with pytest.raises(AnnotationError, match="has changed since it was coded"):
+        Annotations.load(corpus, texts)
+
+
+def test_a_missing_written_text_is_an_error(corpus: Path) -> None:
+    (corpus / "written" / "a0.txt").unlink()
+    with pytest.raises(AnnotationError, match="is missing; an article written for the project has its text here"):
+        Annotations.load(corpus, None)
+
+
+def test_the_shipped_corpus_is_valid_without_the_third_party_texts() -> None:
+    annotations = Annotations.load(ANNOTATIONS, None)
+    written = [article for article in annotations.articles.values() if article.origin == "written"]
+    assert all(article.text for article in written)
+    assert "biden-admin-prioritizes-migrant-movement-over-security" in annotations.articles
+    assert {code.coder_kind for code in annotations.codes} == {"machine"}

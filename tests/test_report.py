@@ -1,0 +1,80 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+from rich.console import Console
+
+from slant import Article, Reading, load, report
+from slant.reading import FIELDS
+from tests.conftest import SENTENCES
+
+TEXT = "Harbour <b>news</b> & [red]more[/red]\n\n" + " ".join(SENTENCES)
+
+
+@pytest.fixture(scope="module")
+def reading(tiny_checkpoint: Path) -> Reading:
+    return load(tiny_checkpoint).read(Article(TEXT, "page.txt"))
+
+
+def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None:
+    file = io.StringIO()
+    report.show(reading, Console(file=file, width=160))
+    drawn = file.getvalue()
+    for sentence in reading.sentences:
+        assert sentence.sentence.text in drawn
+    assert "[red]more[/red]" in drawn
+    assert "page.txt" in drawn
+    assert "9 sentences" in drawn
+    assert f"economic {reading.frames['economic']:.0%}" in drawn
+
+
+def test_html_is_escaped_and_whole(reading: Reading) -> None:
+    drawn = report.html(reading)
+    assert "&lt;b&gt;news&lt;/b&gt; &amp;" in drawn
+    assert "<b>news" not in drawn
+    assert drawn.count("<tr class=") == len(reading.sentences)
+    assert "<mark" in drawn
+    assert reading._repr_html_() == drawn
+
+
+def test_jsonl_round_trips(reading: Reading, tmp_path: Path) -> None:
+    report.write([reading, reading], tmp_path / "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows == reading.rows() * 2
+    assert list(rows[0]) == list(FIELDS)
+
+
+def test_csv_round_trips(reading: Reading, tmp_path: Path) -> None:
+    report.write([reading], tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(FIELDS)
+    for row, expected in zip(rows, reading.rows(), strict=True):
+        assert row["text"] == expected["text"]
+        assert [frame for frame in row["frames"].split("|") if frame] == expected["frames"]
+        assert json.loads(row["stance_probability"]) == expected["stance_probability"]
+        assert int(row["start"]) == expected["start"]
+
+
+def test_parquet_round_trips(reading: Reading, tmp_path: Path) -> None:
+    report.write([reading], tmp_path / "out.parquet")
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names == list(FIELDS)
+    assert table.to_pylist() == reading.rows()
+
+
+def test_a_write_that_fails_leaves_the_old_file(reading: Reading, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("old")
+
+    def broken() -> object:
+        yield reading
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        report.write(broken(), path)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
