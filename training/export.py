@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -26,6 +28,8 @@ from training.recipe import Recipe
 
 LEAST_AGREEMENT = 0.98  # share of validation sentences on which int8 and torch must give the same labels
 OPSET = 18
+BLOCK = 32  # weights that share a scale
+INT8_ACTIVATIONS = 4  # onnxruntime's accuracy level
 
 
 class _Graph(nn.Module):
@@ -78,7 +82,13 @@ def _export_onnx(network: Network, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=False)
+        # int8 weights in blocks with int8 activations in blocks: a scale for each whole activation tensor,
+        # as quantize_dynamic has for a matrix product, changed frames on 2.5 % of 565 validation sentences, blocks on 0.9 %
+        embedded = Path(scratch) / "embedded.onnx"
+        quantize_dynamic(whole, embedded, weight_type=QuantType.QInt8, op_types_to_quantize=["Gather"])
+        quantizer = MatMulNBitsQuantizer(onnx.load(embedded), bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS)
+        quantizer.process()
+        quantizer.model.save_model_to_file(str(path), False)
 
 
 def agreement(folder: Path, annotations: Annotations, articles: Sequence[str]) -> dict[str, float]:
