@@ -30,6 +30,8 @@ _BLANK_LINE = re.compile(r"(?:\r\n|\r|\n|\u2028|\u2029)[^\S\r\n\u2028\u2029]*(?:
 _LINE = re.compile(r"[^\r\n\u2028]+")
 # A mark that can only close: a sentence never begins with one.
 _ORPHAN = re.compile(r"[”»)\]}…]+(?=\s|$)|[\"'’](?=\s|$)|(?:\[\d{1,3}\])+(?=\s|$)")
+# What goes on with a sentence that nupunkt ended too early: "(R-Tex." and then "), who said".
+_CONTINUES = re.compile(r"[”’\"')\]]*[,;:)\]](?!\w)")
 # A piece that only opens a sentence: an item's number, or a title that nupunkt takes for an end.
 _OPENER = re.compile(
     r"^\(?\d{1,2}[.)]$|\b(?:Lt|Maj|Brig|Sgt|Cpl|Capt|Col|Gen|Adm|Rep|Sen|Gov|Rev|Hon|Mr|Mrs|Ms|Dr|Prof|Fr|St|Mt|Ft|No|vs)\.$"
@@ -159,7 +161,7 @@ def _sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]
             piece = paragraph[previous:cut]
         if stripped := piece.strip():
             begin = previous + piece.index(stripped[0])
-            if spans and (stripped[0].islower() or _OPENER.search(paragraph[slice(*spans[-1])])):
+            if spans and (stripped[0].islower() or _CONTINUES.match(stripped) or _OPENER.search(paragraph[slice(*spans[-1])])):
                 begin = spans.pop()[0]
             spans.append((begin, previous + len(piece.rstrip())))
         previous = cut

@@ -1,8 +1,13 @@
+import dataclasses
+import io
 import math
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from training.agreement import agreement, alpha, coincidences
+from training.agreement import ac1, agreement, alpha, coincidences, confusion_tables, disputed_table, label_table
+from training.annotations import Annotation, Annotations
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections A, B and C (nominal).
 BINARY = list(zip([0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0], strict=True))
@@ -45,3 +50,38 @@ def test_the_interval_holds_the_estimate_and_is_seeded() -> None:
 def test_one_article_has_an_interval_of_no_width() -> None:
     found = agreement(BINARY, ["a"] * 10, [0, 1])
     assert found.low == found.alpha == found.high
+
+
+def test_ac1_of_a_published_worked_example() -> None:
+    # the twelve units and four observers of MISSING in Gwet's irrCAC package (cac.raw4raters): AC1 0.77544
+    assert ac1(MISSING, [1, 2, 3, 4, 5]) == pytest.approx(0.77544, abs=0.00001)
+
+
+def test_ac1_at_its_ends() -> None:
+    assert ac1([(0, 0), (1, 1)], [0, 1]) == 1
+    assert ac1([(1, 1), (1, 1)], [0, 1]) == 1
+    assert math.isnan(ac1([(1,), (0,)], [0, 1]))
+    assert math.isnan(ac1([], [0, 1]))
+
+
+def test_the_details_name_labels_confusions_and_disputes(tiny_corpus: Path) -> None:
+    annotations = Annotations.load(tiny_corpus, None)
+
+    def other(code: Annotation) -> Annotation:
+        changed = code.coder == "two" and code.article == "a3" and code.stance == "favor"
+        return dataclasses.replace(code, stance="neutral", voice="quoted") if changed else code
+
+    annotations = dataclasses.replace(annotations, codes=tuple(other(code) for code in annotations.codes))
+    file = io.StringIO()
+    out = Console(file=file, width=200)
+    out.print(label_table(annotations))
+    for table in confusion_tables(annotations):
+        out.print(table)
+    disputed = disputed_table(annotations, 10)
+    out.print(disputed)
+    assert disputed.row_count == 3
+    drawn = file.getvalue()
+    assert "a3 " in drawn
+    assert "two: economic, neutral," in drawn
+    assert "economic + safety" in drawn
+    assert "the coders agree" in drawn

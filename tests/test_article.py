@@ -18,6 +18,8 @@ GOLDEN = [
     ("WASHINGTON (AP) — The Senate voted Tuesday. It passed 51-49.", ["WASHINGTON (AP) — The Senate voted Tuesday.", "It passed 51-49."]),
     ("J.R.R. Tolkien and J. K. Rowling met Dr. Jones Jr. at 5 p.m. Tuesday. They talked.", None),
     ("“It hurts,” said Lt. Col. Vindman.", ["“It hurts,” said Lt. Col. Vindman."]),
+    ("Sen. Ted Cruz (R-Tex.), who spoke, left.", ["Sen. Ted Cruz (R-Tex.), who spoke, left."]),
+    ("Rep. Kevin McCarthy (R-Calif.) said no. He left.", ["Rep. Kevin McCarthy (R-Calif.) said no.", "He left."]),
     ("Gen. Milley and Gov. Abbott met.", ["Gen. Milley and Gov. Abbott met."]),
     ("The Rt. Hon. Lady spoke.", ["The Rt. Hon. Lady spoke."]),
     ("The bill, H.R. 2, cost $3.5 billion. Nobody paid.", ["The bill, H.R. 2, cost $3.5 billion.", "Nobody paid."]),

@@ -1,16 +1,19 @@
 """Agreement of coders: Krippendorff's alpha per code, with a bootstrap interval over articles.
 
-``python -m training.agreement`` prints it for the coders of the annotated corpus, per origin of text.
+``python -m training.agreement`` prints it for the coders of the annotated corpus, per origin of text; ``--detail`` adds
+alpha and Gwet's AC1 per label, what the coders take for what, and the sentences on which they differ most.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.table import Table
+from rich.text import Text
 
 from slant.codebook import Codebook
 from training.annotations import Annotation, Annotations, Gold
@@ -73,6 +76,31 @@ def alpha(matrix: NDArray[np.float64]) -> float:
     return float(1 - (pairs - 1) * (pairs - np.trace(matrix)) / expected)
 
 
+def ac1(units: Sequence[Sequence[Hashable]], values: Sequence[Hashable]) -> float:
+    """Gwet's AC1 for nominal data, which stays high where a rare label is agreed to be absent.
+
+    Args:
+        units: for each unit the values that coders gave it; one without values is left out.
+        values: all that may occur.
+
+    Returns:
+        1 for perfect agreement; NaN if no unit has two values or there is but one value.
+
+    Source:
+        Gwet (2008), "Computing inter-rater reliability and its variance in the presence of high agreement".
+    """
+    counts = np.array([[sum(value == one for one in unit) for value in values] for unit in units if len(unit)], dtype=float)
+    raters = counts.sum(axis=1, initial=0) if len(counts) else np.zeros(0)
+    paired = counts[raters > 1] if len(counts) else counts
+    if not len(paired) or len(values) < 2:
+        return float("nan")
+    many = paired.sum(axis=1)
+    observed = float(((paired * (paired - 1)).sum(axis=1) / (many * (many - 1))).mean())
+    share = (counts / raters[:, None]).mean(axis=0)  # (values,)
+    expected = float((share * (1 - share)).sum() / (len(values) - 1))
+    return (observed - expected) / (1 - expected)
+
+
 def agreement(units: Sequence[Sequence[Hashable]], articles: Sequence[str], values: Sequence[Hashable], *, seed: int = 0) -> Agreement:
     """Alpha over units, its interval from resampling whole articles.
 
@@ -117,10 +145,23 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def main(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None:
+def main(
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    detail: Annotated[
+        bool, typer.Option("--detail", help="Also per label, what is taken for what, and the most disputed sentences.")
+    ] = False,
+    most: Annotated[int, typer.Option("--most", metavar="N", help="How many disputed sentences --detail shows.")] = 20,
+) -> None:
     """Print Krippendorff's alpha per code, all coders against one another, per origin of text."""
     annotations = Annotations.load(folder, texts)
-    console().print(table(annotations))
+    out = console()
+    out.print(table(annotations))
+    if detail:
+        out.print(label_table(annotations))
+        for confusion in confusion_tables(annotations):
+            out.print(confusion)
+        out.print(disputed_table(annotations, most))
     coders = sorted({(code.coder, code.coder_kind) for code in annotations.codes})
     print(f"coders: {', '.join(f'{coder} ({kind})' for coder, kind in coders)}; interval: 95 %, {BOOTSTRAPS} resamples of whole articles")
 
@@ -137,6 +178,67 @@ def table(annotations: Annotations) -> Table:
         found = coder_agreement(annotations, lambda article, origin=origin: origin in ("all", annotations.articles[article].origin))  # type: ignore[misc]
         count = next(iter(found.values())).sentences
         grid.add_row(origin, str(count), *(f"{a.alpha:.2f} [{a.low:.2f}, {a.high:.2f}]" for a in found.values()))
+    return grid
+
+
+def label_table(annotations: Annotations) -> Table:
+    """Draw, for each label taken by itself, how often coders chose it, alpha and AC1."""
+    grid = Table(title="each label by itself, all texts", title_justify="left", box=None)
+    for name in ("code", "label", "chosen", "alpha", "AC1"):
+        grid.add_column(name, justify="left" if name in ("code", "label") else "right")
+    for name, (read, values) in codes(annotations.codebook).items():
+        units = [[read(code) for code in annotations.codes_by_key[row.key]] for row in annotations.gold]
+        frame = name in annotations.codebook.frame_labels
+        for value in [True] if frame else values:
+            single = [[said == value for said in unit] for unit in units]
+            chosen = sum(map(sum, single)) / max(sum(map(len, single)), 1)
+            found = alpha(coincidences(single, [False, True])), ac1(single, [False, True])
+            grid.add_row("frame" if frame else name, str(name if frame else value), f"{chosen:.1%}", *(f"{one:.2f}" for one in found))
+    return grid
+
+
+def confusion_tables(annotations: Annotations) -> list[Table]:
+    """Draw, for each code, how often one coder chose the row's label where another chose the column's."""
+    readers = codes(annotations.codebook)
+
+    def frames(row: Annotation | Gold) -> str:
+        return " + ".join(label for label in annotations.codebook.frame_labels if label in row.frames) or "none"
+
+    sets = sorted({frames(code) for code in annotations.codes}, key=lambda name: (name.count("+"), name))
+    found = []
+    for name, (read, values) in {"frames": (frames, sets), "stance": readers["stance"], "voice": readers["voice"]}.items():
+        units = [[read(code) for code in annotations.codes_by_key[row.key]] for row in annotations.gold]
+        matrix = coincidences(units, values)
+        grid = Table(title=f"{name}: pairs of coders, each sentence counted from either side", title_justify="left", box=None)
+        grid.add_column("")
+        for value in values:
+            grid.add_column(str(value), justify="right")
+        for i, value in enumerate(values):
+            grid.add_row(str(value), *(f"{count:.0f}" for count in matrix[i]))
+        found.append(grid)
+    return found
+
+
+def disputed_table(annotations: Annotations, most: int) -> Table:
+    """Draw the sentences on which coders differ in most codes, each coder's codes and what was settled."""
+    readers = [read for read, _ in codes(annotations.codebook).values()]
+
+    def differing(row: Gold) -> int:
+        said = annotations.codes_by_key[row.key]
+        return sum(len({read(code) for code in said}) > 1 for read in readers)
+
+    def drawn(row: Annotation | Gold) -> str:
+        return f"{'+'.join(sorted(row.frames)) or 'none'}, {row.stance}, {row.voice}"
+
+    grid = Table(title="most disputed sentences", title_justify="left", box=None, row_styles=["", "on grey7"])
+    for name, ratio in (("sentence", 5), ("coders", 3), ("settled", 2), ("reason", 4)):
+        grid.add_column(name, ratio=ratio)
+    rows = sorted(((differing(row), i, row) for i, row in enumerate(annotations.gold)), key=lambda found: (-found[0], found[1]))
+    for count, _, row in rows[:most]:
+        if count:
+            said = "\n".join(f"{code.coder}: {drawn(code)}" for code in annotations.codes_by_key[row.key])
+            text = annotations.sentence_text(row) or "(its text is not at hand)"
+            grid.add_row(Text(f"{row.article} {row.start}-{row.end}: {' '.join(text.split())}"), Text(said), drawn(row), Text(row.reason))
     return grid
 
 

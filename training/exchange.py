@@ -1,0 +1,133 @@
+"""Carries tasks to annotators' tools and their codes back into the corpus, and settles what is coded into gold.
+
+``python -m training.exchange export label-studio --output tasks/``, then ``import label-studio export.json --coder NAME``, then ``settle``.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slant.reader import load
+from training.annotations import Annotation, Annotations, CoderKind, Gold
+from training.commands import ANNOTATIONS, FolderOption, TextsOption, TrainingError, console, run
+from training.formats import FORMATS
+from training.tasks import Outcome, settle, take, tasks
+
+
+class Tool(StrEnum):
+    """A tool whose files are written and read."""
+
+    csv = "csv"
+    label_studio = "label-studio"
+    doccano = "doccano"
+    prodigy = "prodigy"
+    potato = "potato"
+
+
+class Kind(StrEnum):
+    """What a coder is, as an option."""
+
+    human = "human"
+    machine = "machine"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Tasks to annotators' tools, and their codes back.")
+
+
+@app.command("export")
+def export_tasks(
+    tool: Tool,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the tool's files are written.")],
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    article: Annotated[list[str] | None, typer.Option("--article", metavar="ID", help="Only this article; repeat for several.")] = None,
+    target: Annotated[str | None, typer.Option("--target", metavar="TEXT", help="Only towards this target.")] = None,
+    disputed: Annotated[
+        bool, typer.Option("--disputed", help="Only what coders differ on and nobody has settled, for an adjudicator.")
+    ] = False,
+    suggest: Annotated[bool, typer.Option("--suggest", help="Add the model's readings as pre-annotations.")] = False,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FOLDER", help="The model that suggests; default: the one shipped.")
+    ] = None,
+) -> None:
+    """Write tasks, one a sentence, in a tool's format."""
+    annotations = Annotations.load(folder, texts)
+    found = tasks(annotations, articles=article or (), target=target, disputed=disputed, reader=load(model) if suggest else None)
+    if not found:
+        raise TrainingError("nothing to export: no sentence fits these options" + ("; nothing is disputed" if disputed else ""))
+    if output.exists() and any(output.iterdir()):
+        raise TrainingError(f"{output}: not empty; give --output a new folder, so that no work is overwritten")
+    output.mkdir(parents=True, exist_ok=True)
+    written = FORMATS[tool.value].write(found, annotations.codebook, output)
+    print(f"{len(found)} tasks of {len({task.article for task in found})} articles: {', '.join(map(str, written))}")
+
+
+@app.command("import")
+def import_codes(
+    tool: Tool,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What the tool exported.")],
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    coder: Annotated[str | None, typer.Option("--coder", metavar="NAME", help="Who coded, where the file does not say.")] = None,
+    kind: Annotated[Kind, typer.Option("--kind", help="What the coders are.")] = Kind.human,
+) -> None:
+    """Add coders' answers to codes.jsonl; what cannot be taken is listed, what is there already stays."""
+    annotations = Annotations.load(folder, texts)
+    answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
+    outcome = take(annotations, answers, coder=coder, kind=_kind(kind))
+    _append(folder / "codes.jsonl", [_row(row) for row in outcome.annotations])
+    _tell(outcome, f"{len(outcome.annotations)} codes added, {outcome.unchanged} there already")
+
+
+@app.command("settle")
+def settle_gold(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="An adjudicator's answers, with reasons.")] = None,
+    tool: Annotated[Tool, typer.Option("--tool", help="The format of these files.")] = Tool.csv,
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    adjudicator: Annotated[str, typer.Option("--adjudicator", metavar="NAME")] = "adjudicator",
+    kind: Annotated[Kind, typer.Option("--kind", help="What the adjudicator is.")] = Kind.human,
+) -> None:
+    """Make gold of articles whose every sentence the coders agree on or an adjudicator has settled."""
+    annotations = Annotations.load(folder, texts)
+    answers = [answer for file in files or () for answer in FORMATS[tool.value].read(file)]
+    outcome = settle(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
+    _append(folder / "gold.jsonl", [_row(row) for row in outcome.gold])
+    settled = len({(row.article, row.target) for row in outcome.gold})
+    _tell(outcome, f"{len(outcome.gold)} gold sentences added, {settled} articles settled")
+
+
+def _kind(kind: Kind) -> CoderKind:
+    return "human" if kind is Kind.human else "machine"
+
+
+def _row(row: Annotation | Gold) -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    return {**found, "frames": sorted(row.frames)}
+
+
+def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add lines to a file, whole or not at all."""
+    if rows:
+        partial = path.with_name(path.name + ".part")
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        partial.write_text(path.read_text(encoding="utf-8") + lines, encoding="utf-8")
+        os.replace(partial, path)
+
+
+def _tell(outcome: Outcome, summary: str) -> None:
+    out = console()
+    for problem in outcome.problems:
+        out.print(problem, soft_wrap=True, highlight=False, markup=False)
+    print(f"{summary}, {len(outcome.problems)} problems")
+    if outcome.problems:
+        raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    run(app)
