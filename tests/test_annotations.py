@@ -9,7 +9,7 @@ import pytest
 from slant.article import split
 from slant.codebook import AnnotationError
 from tests.conftest import TARGET
-from training.annotations import Annotations, counts
+from training.annotations import Annotations, counts, mix
 from training.commands import ANNOTATIONS
 
 
@@ -31,6 +31,7 @@ def test_a_good_corpus_loads(corpus: Path) -> None:
     assert len(annotations.codes) == 2 * len(annotations.gold)
     assert annotations.missing == []
     assert counts(annotations).row_count == 2
+    assert mix(annotations).row_count == 12
     first = annotations.gold[0]
     assert annotations.sentence_text(first).startswith("Page 0")
     assert [code.coder for code in annotations.codes_by_key[first.key]] == ["one", "two"]

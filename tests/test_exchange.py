@@ -196,6 +196,24 @@ def test_an_answer_without_a_reason_settles_nothing(corpus: Path) -> None:
     assert outcome.gold == []
 
 
+def test_a_second_reading_changes_gold_and_keeps_what_it_was(tiny_corpus: Path, tmp_path: Path) -> None:
+    corpus = Path(shutil.copytree(tiny_corpus, tmp_path / "annotations"))
+    first, second = a0(corpus)[:2]
+    (tmp_path / "again.csv").write_text(
+        "id,text,frames,stance,voice,reason\n"
+        f"{first.id},,safety,favor,author,the headline warns\n{second.id},,{','.join(gold_cells(corpus, second))},\n"
+    )
+    assert "1 gold sentences changed, 1 confirmed, 0 problems" in exchange(corpus, "reread", tmp_path / "again.csv", "--adjudicator", "eve")
+    changed = Annotations.load(corpus, None).gold[0]
+    assert (set(changed.frames), changed.stance, changed.adjudicator) == ({"safety"}, "favor", "eve")
+    assert changed.reason == "re-read, was no frame, neutral, author: the headline warns"
+
+
+def gold_cells(corpus: Path, task: Task) -> list[str]:
+    row = next(row for row in Annotations.load(corpus, None).gold if row.key == task.key)
+    return ["|".join(row.frames), row.stance, row.voice]
+
+
 def test_suggestions_are_the_models_readings(corpus: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     for tool in FORMATS:
         exchange(corpus, "export", tool, "--article", "a0", "--suggest", "--model", tiny_checkpoint, "--output", tmp_path / tool)

@@ -19,6 +19,7 @@ from training.commands import TrainingError
 from training.evaluate import MODEL_NAME, evaluation, tables, tokenizer_text
 from training.examples import Example, Labels, collate, examples
 from training.export import require_agreement
+from training.formats import FORMATS
 from training.recipe import Recipe
 from training.train import train
 
@@ -92,7 +93,8 @@ def test_a_batch_gives_what_single_windows_give(tiny_corpus: Path, tiny_recipe: 
 
 def test_evaluation_scores_the_model_beside_its_baselines(tiny_corpus: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
     annotations = Annotations.load(tiny_corpus, None)
-    result = json.loads(json.dumps(evaluation(annotations, tiny_recipe, tmp_path)))
+    result = json.loads(json.dumps(evaluation(annotations, tiny_recipe, tmp_path, doubts_in=tmp_path / "doubts", most_doubts=7)))
+    assert len(list(FORMATS["csv"].read(tmp_path / "doubts" / "tasks.csv"))) == 7
     assert set(result["scores"]) == {
         MODEL_NAME,
         "majority class",

@@ -5,10 +5,12 @@
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +26,14 @@ CoderKind = Literal["human", "machine"]
 ORIGINS: tuple[Origin, ...] = ("written", "third-party")
 CODER_KINDS: tuple[CoderKind, ...] = ("human", "machine")
 FEWEST_CODERS = 2  # of every gold sentence
+
+# Words that lean to a side by themselves: the corpus must hold many where the sentence takes the other one.
+_THREAT = re.compile(
+    r"\b(?:crim\w+|illegal\w*|terror\w*|threat\w*|danger\w*|violen\w+|gangs?|cartels?|smuggl\w+|traffick\w+|invasion|invad\w+|security|murder\w*|weapons?|flood\w*|chaos)\b"
+)
+_SYMPATHY = re.compile(
+    r"\b(?:suffer\w*|famil(?:y|ies)|child(?:ren)?|human\w*|dignity|compassion\w*|mercy|refuge\w*|asylum|victims?|desperate|poor|hungry|hardship|vulnerable|mothers?|decen\w+|sympath\w+|pity)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +317,7 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
     for name, target in sorted(annotations.waiting):
         out.print(f"waiting: {name} towards '{target}' has codes and no gold; settle it with training.exchange", soft_wrap=True)
     out.print(counts(annotations))
+    out.print(mix(annotations))
     out.print(
         f"codebook {annotations.codebook.version}, {len(annotations.articles)} articles ({len(annotations.missing)} texts missing), "
         f"{len(annotations.gold)} gold sentences, {len(annotations.codes)} codes by {len({c.coder for c in annotations.codes})} coders, "
@@ -328,6 +339,43 @@ def counts(annotations: Annotations) -> Table:
         labels = Counter(label for row in rows for label in (*(row.frames or ("no frame",)), row.stance, row.voice))
         articles = len(annotations.articles) if kind == "all" else kinds[kind]
         table.add_row(kind, str(articles), str(len(rows)), *(str(labels[name]) for name in names))
+    return table
+
+
+def mix(annotations: Annotations) -> Table:
+    """Show what the gold is made of: origins, targets, outlets, frames that come together, words that speak against their side."""
+    gold, articles, book = annotations.gold, annotations.articles, annotations.codebook
+    total = max(len(gold), 1)
+    real = [row for row in gold if articles[row.article].origin == "third-party"]
+    targets = Counter(row.target for row in gold)
+    outlets = Counter(articles[row.article].outlet for row in gold)
+    pairs = Counter(pair for row in gold for pair in combinations([f for f in book.frame_labels if f in row.frames], 2))
+    default = targets.pop(book.default_target, 0)
+    outlet, most = outlets.most_common(1)[0] if outlets else ("none", 0)
+    readable = [(row, annotations.sentence_text(row).lower()) for row in gold if row.stance not in book.neutral_stances]
+    lines = {
+        "sentences of third-party texts": f"{len(real)} ({len(real) / total:.0%})",
+        "frames in them": ", ".join(f"{label} {sum(label in row.frames for row in real)}" for label in book.frame_labels),
+        "towards the default target": f"{default} ({default / total:.0%}); the rest towards {len(targets)} other targets",
+        "articles coded towards two targets or more": str(sum(len(article.targets) > 1 for article in articles.values())),
+        "outlets": f"{len(outlets)}; the largest, {outlet}, has {most / total:.0%} of the sentences",
+        "frames together": ", ".join(f"{one} + {other} {count}" for (one, other), count in sorted(pairs.items())) or "none",
+        "taking a side, with words of threat": str(sum(bool(_THREAT.search(text)) for _, text in readable)),
+        "taking a side, with words of sympathy": str(sum(bool(_SYMPATHY.search(text)) for _, text in readable)),
+        "settled by an adjudicator": str(sum(row.adjudicator != "agreement" for row in gold)),
+        "changed on a second reading": str(sum(row.reason.startswith("re-read") for row in gold)),
+    }
+    if {"favor", "against"} <= set(book.stance_labels):
+        usual = [(row, text) for row, text in readable if row.target == book.default_target]
+        lines["default target: favor with words of threat"] = str(
+            sum(row.stance == "favor" and bool(_THREAT.search(t)) for row, t in usual)
+        )
+        lines["default target: against with words of sympathy"] = str(
+            sum(row.stance == "against" and bool(_SYMPATHY.search(t)) for row, t in usual)
+        )
+    table = Table(title="what it is made of", title_justify="left", box=None, show_header=False)
+    for name, value in lines.items():
+        table.add_row(name, value)
     return table
 
 

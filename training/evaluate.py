@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +26,10 @@ from training.commands import ANNOTATIONS, ROOT, RUNS, FolderOption, TextsOption
 from training.examples import Example, Labels, examples
 from training.fit import base_folder, fit, fresh_network, labels, logits
 from training.folds import near_duplicates, split
+from training.formats import FORMATS
 from training.metrics import CalibrationError, FrameF1, LabelF1
 from training.recipe import Recipe
+from training.tasks import Suggestion, Task, tasks
 
 EVALUATION = ROOT / "training" / "evaluation.json"
 MODEL_NAME = "slant"
@@ -191,9 +193,48 @@ def coders_on(annotations: Annotations, gold: Sequence[Gold]) -> dict[str, Agree
     return found
 
 
-def evaluation(annotations: Annotations, recipe: Recipe, scratch: Path) -> dict[str, Any]:
-    """Run the whole evaluation; the result is plain data, as kept in ``training/evaluation.json``."""
+def doubts(annotations: Annotations, gold: Sequence[Gold], truth: Labels, model: Predictions, most: int) -> list[Task]:
+    """Find the gold sentences that models which never saw their articles doubt most, for somebody to read again.
+
+    A sentence's doubt is the lowest probability among its gold codes (of each frame's presence or
+    absence, of the stance and of the voice).
+
+    Returns:
+        At most ``most`` tasks, the most doubted first; their suggestion is the model's reading, their codes are the coders'.
+
+    Source:
+        Northcutt, Jiang and Chuang (2021), "Confident Learning", whose self-confidence this ranks by.
+    """
+    assert model.probabilities is not None
+    book, said, rows = annotations.codebook, model.labels, np.arange(len(gold))
+    frames = np.where(truth.frames > 0.5, model.probabilities.frames, 1 - model.probabilities.frames)  # (sentences, frames)
+    believed = np.column_stack([frames, model.probabilities.stance[rows, truth.stance], model.probabilities.voice[rows, truth.voice]])
+    by_key = {task.key: task for task in tasks(annotations)}
+    found = []
+    for i in believed.min(axis=1).argsort(kind="stable")[:most]:
+        present = tuple(label for label, here in zip(book.frame_labels, said.frames[i], strict=True) if here > 0.5)
+        reading = Suggestion(present, book.stance_labels[said.stance[i]], book.voice_labels[said.voice[i]])
+        codes = tuple(annotations.codes_by_key[gold[i].key])
+        found.append(replace(by_key[gold[i].key], suggestion=reading, codes=codes))
+    return found
+
+
+def evaluation(
+    annotations: Annotations, recipe: Recipe, scratch: Path, *, doubts_in: Path | None = None, most_doubts: int = 150
+) -> dict[str, Any]:
+    """Run the whole evaluation; the result is plain data, as kept in ``training/evaluation.json``.
+
+    Args:
+        annotations: the corpus.
+        recipe: what is measured.
+        scratch: keeps the folds' state, so that a killed run goes on.
+        doubts_in: folder for a table of the gold sentences that are doubted most; None for none.
+        most_doubts: how many of them.
+    """
     gold, truth, predictions = cross_validate(annotations, recipe, scratch)
+    if doubts_in:
+        doubts_in.mkdir(parents=True, exist_ok=True)
+        FORMATS["csv"].write(doubts(annotations, gold, truth, predictions[MODEL_NAME], most_doubts), annotations.codebook, doubts_in)
     codebook = annotations.codebook
     kinds = [annotations.articles[row.article].kind for row in gold]
     masks = {kind: np.array([kind in ("all", own) for own in kinds]) for kind in ["all", *sorted(set(kinds))]}
@@ -269,6 +310,10 @@ def main(
     recipe: Annotated[Path, typer.Option("--recipe", metavar="FILE")] = ROOT / "training" / "recipe.toml",
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the result is kept as JSON.")] = EVALUATION,
     show: Annotated[bool, typer.Option("--show", help="Print the kept result instead of measuring anew.")] = False,
+    doubted: Annotated[
+        Path | None,
+        typer.Option("--doubts", metavar="FOLDER", help="Write the gold sentences that are doubted most there, to be read again."),
+    ] = None,
 ) -> None:
     """Measure the recipe by grouped cross-validation, beside three baselines, and print the tables."""
     if show:
@@ -278,7 +323,7 @@ def main(
     else:
         annotations = Annotations.load(folder, texts)
         settings = Recipe.load(recipe)
-        result = evaluation(annotations, settings, RUNS / "evaluate" / settings.digest[:12])
+        result = evaluation(annotations, settings, RUNS / "evaluate" / settings.digest[:12], doubts_in=doubted)
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     out = console()
     for table in tables(result):

@@ -16,7 +16,7 @@ from slant.reader import load
 from training.annotations import Annotation, Annotations, CoderKind, Gold
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, TrainingError, console, run
 from training.formats import FORMATS
-from training.tasks import Outcome, settle, take, tasks
+from training.tasks import Outcome, reread, settle, take, tasks
 
 
 class Tool(StrEnum):
@@ -102,6 +102,27 @@ def settle_gold(
     _tell(outcome, f"{len(outcome.gold)} gold sentences added, {settled} articles settled")
 
 
+@app.command("reread")
+def reread_gold(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Answers of somebody who has read gold sentences again, with reasons.")
+    ],
+    tool: Annotated[Tool, typer.Option("--tool", help="The format of these files.")] = Tool.csv,
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    adjudicator: Annotated[str, typer.Option("--adjudicator", metavar="NAME")] = "adjudicator",
+    kind: Annotated[Kind, typer.Option("--kind", help="What the adjudicator is.")] = Kind.human,
+) -> None:
+    """Change gold sentences that were read again (see training.evaluate --doubts); each change keeps in its reason what it was."""
+    annotations = Annotations.load(folder, texts)
+    answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
+    outcome = reread(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
+    changed = {row.key: row for row in outcome.gold}
+    if changed:
+        _write(folder / "gold.jsonl", [_row(changed.get(row.key, row)) for row in annotations.gold])
+    _tell(outcome, f"{len(outcome.gold)} gold sentences changed, {outcome.unchanged} confirmed")
+
+
 def _kind(kind: Kind) -> CoderKind:
     return "human" if kind is Kind.human else "machine"
 
@@ -114,10 +135,13 @@ def _row(row: Annotation | Gold) -> dict[str, Any]:
 def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Add lines to a file, whole or not at all."""
     if rows:
-        partial = path.with_name(path.name + ".part")
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        partial.write_text(path.read_text(encoding="utf-8") + lines, encoding="utf-8")
-        os.replace(partial, path)
+        _write(path, rows, before=path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]], *, before: str = "") -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(before + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    os.replace(partial, path)
 
 
 def _tell(outcome: Outcome, summary: str) -> None:

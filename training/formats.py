@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from slant.codebook import AnnotationError, Codebook
-from training.tasks import Answer, Suggestion, Task
+from training.tasks import Answer, Suggestion, Task, described
 
 CODES = ("frames", "stance", "voice")
 SEPARATOR = "|"  # between frames, in a cell of CSV
@@ -35,8 +35,8 @@ def write_csv(some: Sequence[Task], codebook: Codebook, folder: Path) -> list[Pa
         for task in some:
             row = {"id": task.id, "target": task.target, "scope": task.scope, "part": task.part}
             row |= {"before": _line(task.before), "text": _line(task.text), "after": _line(task.after)}
-            row["suggestion"] = _said(task.suggestion) if task.suggestion else ""
-            row["codes"] = "; ".join(f"{code.coder}: {_said(code)}" for code in task.codes)
+            row["suggestion"] = described(task.suggestion) if task.suggestion else ""
+            row["codes"] = "; ".join(f"{code.coder}: {described(code)}" for code in task.codes)
             writer.writerow(row)
     return [path]
 
@@ -310,10 +310,6 @@ def _split(place: str, labels: Sequence[str]) -> dict[str, list[str]]:
         known_code = bool(mark) and code in CODES
         chosen.setdefault(code if known_code else "frames", []).append(rest if known_code else label)
     return chosen
-
-
-def _said(row: Any) -> str:
-    return f"{SEPARATOR.join(sorted(row.frames)) or 'no frame'}, {row.stance}, {row.voice}"
 
 
 def _line(text: str) -> str:

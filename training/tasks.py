@@ -168,7 +168,7 @@ def take(annotations: Annotations, answers: Iterable[Answer], *, coder: str | No
                 unchanged += 1
             else:
                 raise AnnotationError(
-                    f"{answer.place}: {name} has coded {task.id} otherwise already ({_said(old)}, now {_said(row)}); "
+                    f"{answer.place}: {name} has coded {task.id} otherwise already ({described(old)}, now {described(row)}); "
                     "the old code is kept, delete its line in codes.jsonl to replace it"
                 )
         except AnnotationError as error:
@@ -225,6 +225,41 @@ def settle(annotations: Annotations, answers: Iterable[Answer], *, adjudicator: 
     return outcome
 
 
+def reread(annotations: Annotations, answers: Iterable[Answer], *, adjudicator: str, kind: CoderKind) -> Outcome:
+    """Change gold where somebody has read a sentence again; the reason records what it was.
+
+    Returns:
+        The changed gold rows; an answer that confirms gold counts as unchanged.
+    """
+    outcome = Outcome()
+    by_id = {task.id: task for task in tasks(annotations)}
+    by_text = _unique_texts(by_id.values())
+    gold = {row.key: row for row in annotations.gold}
+    unchanged = 0
+    for answer in answers:
+        try:
+            task = _task(answer, by_id, by_text)
+            frames, stance, voice = _labels(answer, annotations.codebook)
+            old = gold.get(task.key)
+            if old is None:
+                raise AnnotationError(f"{answer.place}: {task.id} has no gold; settle its article first")
+            if (old.frames, old.stance, old.voice) == (frames, stance, voice):
+                unchanged += 1
+                continue
+            if not answer.reason.strip():
+                raise AnnotationError(f"{answer.place}: no reason; who changes gold says why")
+            reason = f"re-read, was {described(old)}: {answer.reason.strip()}"
+            outcome.gold.append(Gold(*task.key, old.part, frames, stance, voice, adjudicator, kind, reason))
+        except AnnotationError as error:
+            outcome.problems.append(str(error))
+    return Outcome([], outcome.gold, outcome.problems, unchanged)
+
+
+def described(row: Annotation | Gold | Suggestion) -> str:
+    """Codes in a line: "security|humanitarian, favor, author"."""
+    return f"{'|'.join(sorted(row.frames)) or 'no frame'}, {row.stance}, {row.voice}"
+
+
 def _sentences(text: str, spans: Mapping[tuple[int, int], Part | None]) -> list[Sentence]:
     """A text's sentences: as they are coded already, or split off where nobody has coded it."""
     parts = {(s.start, s.end): s.part for s in split(text)}
@@ -267,7 +302,3 @@ def _folded(text: str) -> str:
 
 def _code(row: Annotation) -> tuple[frozenset[str], str, str]:
     return row.frames, row.stance, row.voice
-
-
-def _said(row: Annotation) -> str:
-    return f"{'|'.join(sorted(row.frames)) or 'no frame'}, {row.stance}, {row.voice}"
