@@ -5,6 +5,7 @@ in worker processes, and in Ray, Spark, polars or ``datasets.map``.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def article_rows(sentences: pa.Table, codebook: Codebook) -> dict[int, dict[str,
     numbers = sentences["number"].to_numpy()
     firsts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]]) if len(numbers) else np.array([], dtype=int)
     rows: dict[int, dict[str, Any]] = {}
-    for first, end in zip(firsts, [*firsts[1:], len(numbers)], strict=True):
+    for first, end in pairwise([*firsts, len(numbers)]):
         part = sentences.slice(first, end - first)
         count = part.num_rows
         frames = _counts(pc.list_flatten(part["frames"]), codebook.frame_labels)

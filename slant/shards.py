@@ -82,6 +82,8 @@ class Shards:
                 self.manifest = json.loads(path.read_bytes())
             except ValueError as error:
                 raise RunError(f"{path}: not JSON ({error}); give another folder") from None
+            if not isinstance(self.manifest, dict):
+                raise RunError(f"{path}: not the manifest of a folder of scores; give another folder")
             self._compare()
         elif others := sorted(p.name for p in self.folder.iterdir() if p.name != f".{MANIFEST}.part"):
             raise RunError(
