@@ -1,6 +1,7 @@
 """Runs ``score_table`` on a Ray cluster through Ray Data, results in the order of the tables."""
 
 import logging
+import socket
 from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ from slant.corpus import Scorer
 from slant.shards import RunError
 
 TABLES_A_WORKER = 64  # handed to the cluster at once: two minutes of an actor's work, against seconds of starting it
+REACHED_WITHIN = 10  # seconds
 
 
 def over_ray(tables: Iterator[pa.Table], options: dict[str, Any], *, workers: int, address: str | None) -> Generator[pa.Table, None, None]:
@@ -35,6 +37,7 @@ def over_ray(tables: Iterator[pa.Table], options: dict[str, Any], *, workers: in
         raise RunError(f"--engine ray needs {error.name}, which is not installed: pip install 'slant[ray]'") from None
     started = not ray.is_initialized()
     if started:
+        _require_reachable(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -58,3 +61,14 @@ def over_ray(tables: Iterator[pa.Table], options: dict[str, Any], *, workers: in
     finally:
         if started:
             ray.shutdown()
+
+
+def _require_reachable(address: str | None) -> None:
+    """Look whether somebody listens at an address, for Ray ends the process where nobody does."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # such as "auto", which Ray looks up by itself
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise RunError(f"--ray-address {address}: no Ray cluster there ({error.strerror or error})") from None

@@ -5,6 +5,7 @@ in worker processes, and in Ray, Spark, polars or ``datasets.map``.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,8 @@ def _sentences(reader: Reader, text: Any, identifier: str, target: str | None, u
 class Scorer:
     """``score_table`` with its reader loaded once: what a worker or an actor holds.
 
+    It pickles as what it was told, so that each process that it is sent to loads a reader of its own.
+
     >>> import pyarrow
     >>> scorer = Scorer()
     >>> scorer(pyarrow.table({"id": ["a"], "text": ["He left. She stayed."]})).num_rows
@@ -168,6 +171,7 @@ class Scorer:
         target_column: str | None = None,
     ) -> None:
         self.reader = load(model, backend=backend, threads=1)
+        self._model = {"model": model, "backend": backend}
         self._options: dict[str, Any] = {
             "target": target,
             "uncertain_below": uncertain_below,
@@ -179,6 +183,9 @@ class Scorer:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score one table."""
         return score_table(table, self.reader, **self._options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(Scorer, **self._model, **self._options), ()  # type: ignore[arg-type]
 
     def schema(self, table: pa.Schema) -> pa.Schema:
         """The schema of what comes out for tables of this schema."""

@@ -203,6 +203,8 @@ def decode(content: bytes, label: str, *, most_bytes: int = MOST_BYTES) -> tuple
         if encoding == "utf_8" and b"\x00" not in content:
             return _detect(content, label, error.start)
         text = "\x00"
+    if not text.strip():
+        raise InputError(label, "empty; give a file with the text of an article")
     if (position := text.find("\x00")) >= 0:
         line = text.count("\n", 0, position) + 1
         raise InputError(
