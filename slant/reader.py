@@ -145,9 +145,13 @@ class Reader:
         """Read articles one after the other, lazily, in order."""
         return (self.read(article, target=target) for article in articles)
 
+    def encode(self, window: Window) -> NDArray[np.float32]:
+        """Run the network on one window: logits, shape (tokens, labels)."""
+        return self._backend.token_logits(np.array(window.ids, dtype=np.int64))
+
     def _shares(self, window: Window) -> list[Floats]:
         """Each sentence's tokens' shares of its logits: arrays (tokens, labels) that add up to the logits."""
-        logits = self._backend.token_logits(np.array(window.ids, dtype=np.int64)).astype(np.float64)
+        logits = self.encode(window).astype(np.float64)
         return [logits[slot.start : slot.end] / max(slot.end - slot.start, 1) for slot in window.slots]
 
 
