@@ -7,12 +7,12 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.table import Table
@@ -26,6 +26,7 @@ CoderKind = Literal["human", "machine"]
 ORIGINS: tuple[Origin, ...] = ("written", "third-party")
 CODER_KINDS: tuple[CoderKind, ...] = ("human", "machine")
 FEWEST_CODERS = 2  # of every gold sentence
+AGREED = "agreement"  # adjudicator of the sentences on which the coders agree
 
 # Words that lean to a side by themselves: the corpus must hold many where the sentence takes the other one.
 _THREAT = re.compile(
@@ -326,6 +327,61 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
     )
 
 
+@app.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Text files, UTF-8, one article each.")],
+    target: Annotated[list[str], typer.Option("--target", metavar="TEXT", help="A target of the codebook; repeat for several.")],
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    outlet: Annotated[str, typer.Option("--outlet", metavar="NAME")] = "",
+    genre: Annotated[
+        str, typer.Option("--genre", metavar="NAME", help="op-ed, editorial, column, letter, essay, news, speech …")
+    ] = "op-ed",
+    date: Annotated[str, typer.Option("--date", metavar="DATE", help="YYYY, YYYY-MM or YYYY-MM-DD.")] = "",
+    licence: Annotated[str, typer.Option("--licence", metavar="TEXT")] = "CC BY 4.0",
+    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where third-party texts were found.")] = "",
+) -> None:
+    """List articles in articles.jsonl: with --texts, third-party texts in that folder; without, texts that are copied into the corpus."""
+    annotations = Annotations.load(folder, texts)
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        if not file.is_file():
+            raise AnnotationError(f"{file}: no such file; give text files")
+        content = file.read_bytes()
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(f"{file}: not UTF-8 ({error}); convert it first, offsets count its code points") from None
+        if file.stem in annotations.articles or any(row["id"] == file.stem for row in rows):
+            raise AnnotationError(f"{file}: the corpus has an article '{file.stem}' already; rename the file")
+        if texts is not None and not file.resolve().is_relative_to(texts.resolve()):
+            raise AnnotationError(f"{file}: not in {texts}; third-party texts stay in the folder that --texts gives")
+        path = file.resolve().relative_to(texts.resolve()) if texts else Path("written") / file.name
+        row = {"id": file.stem, "origin": "third-party" if texts else "written", "genre": genre, "outlet": outlet, "date": date}
+        row |= {"path": path.as_posix(), "sha256": hashlib.sha256(content).hexdigest(), "licence": licence, "source": source}
+        rows.append({**row, "targets": [known(one, annotations.codebook.targets, what="target", place="--target") for one in target]})
+        if texts is None:
+            (folder / "written").mkdir(exist_ok=True)
+            if (home := folder / path).resolve() != file.resolve():
+                if home.exists():
+                    raise AnnotationError(f"{home}: there is a file already; rename {file}")
+                home.write_bytes(content)
+    append_rows(folder / "articles.jsonl", rows)
+    print(f"{len(rows)} articles added to {folder / 'articles.jsonl'}")
+
+
+def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add lines to one of the corpus's files, whole or not at all."""
+    write_rows(path, rows, before=path.read_text(encoding="utf-8"))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, before: str = "") -> None:
+    """Write one of the corpus's files, whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(before + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(path)
+
+
 def counts(annotations: Annotations) -> Table:
     """Count articles, sentences and labels by kind of text."""
     book = annotations.codebook
@@ -362,7 +418,7 @@ def mix(annotations: Annotations) -> Table:
         "frames together": ", ".join(f"{one} + {other} {count}" for (one, other), count in sorted(pairs.items())) or "none",
         "taking a side, with words of threat": str(sum(bool(_THREAT.search(text)) for _, text in readable)),
         "taking a side, with words of sympathy": str(sum(bool(_SYMPATHY.search(text)) for _, text in readable)),
-        "settled by an adjudicator": str(sum(row.adjudicator != "agreement" for row in gold)),
+        "settled by an adjudicator": str(sum(row.adjudicator != AGREED for row in gold)),
         "changed on a second reading": str(sum(row.reason.startswith("re-read") for row in gold)),
     }
     if {"favor", "against"} <= set(book.stance_labels):

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from slant.article import Article, Part, Sentence, split
 from slant.codebook import AnnotationError, Codebook, known
 from slant.reader import Reader
-from training.annotations import FEWEST_CODERS, Annotation, Annotations, CoderKind, Gold
-
-AGREED = "agreement"  # adjudicator of the sentences on which the coders agree
+from training.annotations import AGREED, FEWEST_CODERS, Annotation, Annotations, CoderKind, Gold
 
 
 @dataclass(frozen=True, slots=True)
