@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,18 +46,23 @@ def base_folder(recipe: Recipe) -> Path | str:
     return folder
 
 
-def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
-    """The base encoder with new heads, seeded."""
-    transformers_logging.set_verbosity_error()
+def base_encoder(recipe: Recipe) -> Any:
+    """The recipe's base encoder as it is published, without its pooling layer, its name and class left to transformers."""
+    transformers_logging.set_verbosity_error()  # it reports the pooling layer's weights as unexpected
     transformers_logging.disable_progress_bar()
-    torch.manual_seed(recipe.seed)
-    encoder = AutoModel.from_pretrained(
+    return AutoModel.from_pretrained(
         base_folder(recipe),
         add_pooling_layer=False,
         use_safetensors=True,
         hidden_dropout_prob=0.0,  # dropout inside the encoder doubles a step's time on a processor
         attention_probs_dropout_prob=0.0,
     )
+
+
+def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
+    """The base encoder with new heads, seeded."""
+    torch.manual_seed(recipe.seed)
+    encoder = base_encoder(recipe)
     label_count = len(codebook.frames) + len(codebook.stances) + len(codebook.voices)
     network = Network(encoder, encoder.config.hidden_size, label_count, dropout=recipe.dropout)
     if recipe.freeze_embeddings:
