@@ -70,7 +70,9 @@ def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
     return network
 
 
-def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str) -> Network:
+def fit(
+    network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str, bar: bool = True
+) -> Network:
     """Fit the network in place; after each epoch its state is kept, and a later call goes on from there.
 
     Args:
@@ -80,6 +82,7 @@ def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Co
         codebook: says how many labels each head has.
         state: file for the state of work under way; its content is bound to these examples and this recipe.
         title: shown at the progress bar.
+        bar: whether to draw one on a terminal; else a line an epoch is printed.
 
     Returns:
         The same network, in evaluation mode.
@@ -105,7 +108,7 @@ def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Co
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not (bar and os.isatty(2))) as progress:
         task = progress.add_task(title, total=steps, completed=first_epoch * steps_per_epoch, loss="")
         for epoch in range(first_epoch, recipe.epochs):
             torch.manual_seed(recipe.seed * 1000 + epoch)
