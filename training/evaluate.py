@@ -26,6 +26,7 @@ from training import baselines
 from training.agreement import Agreement, agreement, codes
 from training.annotations import Annotations, Gold
 from training.calibrate import calibrate
+from training.card import EVALUATION
 from training.commands import ANNOTATIONS, ROOT, RUNS, FolderOption, TextsOption, TrainingError, console, run
 from training.examples import Example, Labels, examples
 from training.fit import base_folder, fit, fresh_network, labels, logits
@@ -35,7 +36,6 @@ from training.metrics import CalibrationError, FrameF1, LabelF1
 from training.recipe import Recipe
 from training.tasks import Suggestion, Task, tasks
 
-EVALUATION = ROOT / "training" / "evaluation.json"
 MODEL_NAME = "slant"
 
 
@@ -295,15 +295,6 @@ def tables(result: dict[str, Any]) -> list[Table]:
         errors.add_column(head)
     errors.add_row(*(f"{value:.3f}" for value in result["calibration_error"].values()))
     return [f1, alphas, errors]
-
-
-def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
-    """The kept evaluation, if it is of these annotations and this recipe."""
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = result["annotations_sha256"] == annotations_sha256 and result["recipe_sha256"] == recipe_sha256
-    return result if same else None
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
