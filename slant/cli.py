@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from slant import __version__, report
+from slant import __version__, render
 from slant.checkpoint import CheckpointError
 from slant.files import STDIN, InputError, expand, read_article
 from slant.reader import Reader, load
@@ -134,8 +134,8 @@ def _destination(output: str | None, format: Format | None) -> Path | Format | N
     if output is None:
         return None
     path = Path(output)
-    if path.suffix not in report.SUFFIXES:
-        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(report.SUFFIXES)}")
+    if path.suffix not in render.SUFFIXES:
+        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(render.SUFFIXES)}")
     if not path.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {path.parent} does not exist; make it first")
     return path
@@ -143,14 +143,14 @@ def _destination(output: str | None, format: Format | None) -> Path | Format | N
 
 def _render(readings: Iterator[Reading], output: str | None, write_to: Path | Format | None) -> None:
     if isinstance(write_to, Path):
-        report.write(readings, write_to)
+        render.write(readings, write_to)
     elif write_to is not None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        report.FORMATS[write_to.value](readings, sys.stdout)
+        render.FORMATS[write_to.value](readings, sys.stdout)
     else:
         console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
         for reading in readings:
-            report.show(reading, console)
+            render.show(reading, console)
 
 
 def _progress(names: list[str | InputError], *, shown: bool) -> Iterator[str | InputError]:
