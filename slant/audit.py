@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from slant.estimate import LEVEL, Design, Estimate, EstimateError, Floats, Integers, Outcome, Population, Survey, as_read, corrected
+from slant.render import safe_cell
 from slant.scores import Scores, ScoresError
 from slant.strata import strata_of
 
@@ -246,7 +247,8 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
     """Write rows as CSV under ``COLUMNS``."""
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row.cells() for row in rows)
+    for row in rows:
+        writer.writerow({key: safe_cell(value) if isinstance(value, str) else value for key, value in row.cells().items()})
 
 
 def _number(value: Any) -> Any:

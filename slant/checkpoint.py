@@ -94,6 +94,11 @@ class Checkpoint:
         return _checked(self.folder, name, self.digests)
 
     @property
+    def digest(self) -> str:
+        """One sha256 over all that a reading depends on: weights, tokenizer, codebook, calibration, windows."""
+        return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()
+
+    @property
     def label_count(self) -> int:
         return len(self.codebook.frames) + len(self.codebook.stances) + len(self.codebook.voices)
 

@@ -1,10 +1,11 @@
-"""The command line: ``python predict.py FILE...``."""
+"""The command line: ``python predict.py INPUT...``."""
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -12,12 +13,15 @@ from rich.markup import escape
 from rich.progress import track
 
 from slant import __version__, render
+from slant.article import Article
 from slant.checkpoint import CheckpointError
-from slant.files import STDIN, InputError, expand, read_article
+from slant.files import MOST_BYTES, STDIN, InputError, expand
 from slant.reader import Reader, load
 from slant.reading import Reading
+from slant.sources import Columns, Document, Failure, documents
 
 PLAIN_WIDTH = 120  # columns of the table when the output is no terminal
+INTERRUPTED = 130
 
 _HELP = """\
 Read news or opinion articles sentence by sentence: frames, stance towards a target, voice.
@@ -30,10 +34,14 @@ Examples:
 
   python predict.py articles/ --output readings.parquet
 
+  python predict.py corpus.jsonl.gz --output scores/ --workers 8 --keep outlet,date
+
   cat article.txt | python predict.py - -o - --format jsonl
 
-Prints a table an article, or writes one row a sentence to --output. A file that cannot be read is
-named on standard error, the others are still read, and the exit code is 2.
+Inputs: text, HTML, JSONL, CSV, TSV, Parquet and WARC files, also in gzip or zstd, told by their content; folders and
+patterns of such files; - for standard input. Prints a table an article, or writes one row a sentence to --output. With
+a folder as --output a corpus is scored into it, by several workers; the same command goes on where it was stopped.
+What cannot be read is named on standard error, the rest is still read, and the exit code is 2.
 """
 
 
@@ -45,10 +53,23 @@ class Backend(StrEnum):
 class Format(StrEnum):
     jsonl = "jsonl"
     csv = "csv"
+    parquet = "parquet"
+
+
+class Engine(StrEnum):
+    local = "local"
+    ray = "ray"
 
 
 class UsageError(ValueError):
     """Options that do not go together."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that a corpus is scored into."""
+
+    path: Path
 
 
 def _version(asked: bool) -> None:
@@ -57,18 +78,25 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+_CORPUS = "Scoring a corpus into a folder"
+
+
 def predict(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text files, folders of .txt files, or - for standard input.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, patterns such as 'news/**/*.txt', or - for standard input.")
+    ],
     output: Annotated[
         str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="PATH",
-            help="Write rows to PATH, by suffix .jsonl, .csv or .parquet (or .html, a page to look at); - is standard output.",
+            help="Write rows to PATH, by suffix .jsonl, .csv or .parquet (or .html, a page to look at); without a suffix, score a corpus into this folder; - is standard output.",
         ),
     ] = None,
-    format: Annotated[Format | None, typer.Option("--format", help="The rows' format on standard output, with -o -.")] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="The rows' format on standard output (jsonl, csv), or of a folder's shards.")
+    ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="TEXT", help="The proposal that stance is read towards; default: the codebook's.")
     ] = None,
@@ -78,19 +106,101 @@ def predict(
     backend: Annotated[
         Backend, typer.Option("--backend", help="onnx: int8 and fast; torch: the float reference, needs the train extra.")
     ] = Backend.onnx,
+    text_column: Annotated[
+        str, typer.Option("--text-column", metavar="NAME", help="The column of JSONL, CSV and Parquet that holds the text.")
+    ] = "text",
+    id_column: Annotated[
+        str | None, typer.Option("--id-column", metavar="NAME", help="Its id; default: id if there is one, else file and line.")
+    ] = None,
+    target_column: Annotated[
+        str | None, typer.Option("--target-column", metavar="NAME", help="Its own target; where that is empty, --target holds.")
+    ] = None,
+    most_bytes: Annotated[
+        int, typer.Option("--max-article-bytes", min=1, metavar="N", help="An article whose text is longer is a failure.")
+    ] = MOST_BYTES,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="NAME,...",
+            help="Other columns to carry along, such as outlet,date; may be repeated.",
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Default: one a core.", rich_help_panel=_CORPUS)
+    ] = None,
+    engine: Annotated[
+        Engine | None, typer.Option("--engine", help="What runs the workers; default: local.", rich_help_panel=_CORPUS)
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", metavar="ADDRESS", help="An existing Ray cluster.", rich_help_panel=_CORPUS)
+    ] = None,
+    shard_articles: Annotated[
+        int | None, typer.Option("--shard-articles", min=1, metavar="N", help="Articles a shard; default: 500.", rich_help_panel=_CORPUS)
+    ] = None,
+    uncertain_below: Annotated[
+        float | None,
+        typer.Option(
+            "--uncertain-below",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Mark sentences with a lower confidence; default: 0.5.",
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.", rich_help_panel=_CORPUS)] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")] = False,
 ) -> None:
     """Read articles; the function behind the command."""
     errors = Console(stderr=True, soft_wrap=True)
     failed = False
 
-    def complain(error: Exception) -> None:
+    def complain(error: object) -> None:
         nonlocal failed
         failed = True
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
 
+    kept = tuple(name for names in keep or [] for name in names.split(",") if name)
+    columns = Columns(text_column, id_column, target_column, kept)
+    corpus_options = {
+        "--keep": keep,
+        "--workers": workers,
+        "--engine": engine,
+        "--ray-address": ray_address,
+        "--shard-articles": shard_articles,
+        "--uncertain-below": uncertain_below,
+    }
     try:
         write_to = _destination(output, format)
+        if isinstance(write_to, Folder):
+            given = {
+                "workers": workers,
+                "engine": engine.value if engine else None,
+                "ray_address": ray_address,
+                "shard_articles": shard_articles,
+                "uncertain_below": uncertain_below,
+                "format": format.value if format else None,
+            }
+            code = _score(
+                {
+                    "inputs": tuple(inputs),
+                    "output": write_to.path,
+                    "columns": columns,
+                    "target": target,
+                    "model": model,
+                    "backend": backend.value,
+                    "most_bytes": most_bytes,
+                    **{name: value for name, value in given.items() if value is not None},
+                },
+                errors,
+                quiet=quiet,
+            )
+            raise typer.Exit(code)
+        for option, value in corpus_options.items():
+            if value:
+                raise UsageError(f"{option} goes with a folder as --output")
         reader = load(model, backend=backend.value)
         if target is not None:
             reader.read("", target=target)  # says at once if the target cannot be used
@@ -99,54 +209,85 @@ def predict(
         raise typer.Exit(2) from None
 
     def readings() -> Iterator[Reading]:
-        for name in _progress(list(expand(files)), shown=output not in (None, STDIN)):
-            try:
-                if isinstance(name, InputError):
-                    raise name
-                article, warnings = read_article(name)
-            except InputError as error:
-                complain(error)
+        names = _progress(list(expand(inputs)), shown=output not in (None, STDIN) and not quiet)
+        for item in documents(names, columns, most_bytes=most_bytes):
+            if isinstance(item, Failure):
+                complain(item)
                 continue
-            for warning in warnings:
-                errors.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-            reading = reader.read(article, target=target)
-            if not reading.sentences:
-                complain(InputError(f"{name}: no sentence in it"))
+            label = "standard input" if item.source == STDIN else item.source
+            place = f"{label}: {item.position}" if item.position else label
+            for warning in item.warnings:
+                errors.print(f"[yellow]warning:[/] {escape(f'{place}: {warning}')}", highlight=False)
+            reading = _read(reader, item, target)
+            if isinstance(reading, str):
+                complain(Failure(item.source, item.position, reading))
                 continue
             yield reading
 
     try:
         _render(readings(), output, write_to)
     except OSError as error:
-        complain(InputError(f"{output}: cannot be written ({error.strerror})"))
+        complain(f"{output}: cannot be written ({error.strerror})")
     if failed:
         raise typer.Exit(2)
 
 
-def _destination(output: str | None, format: Format | None) -> Path | Format | None:
-    """Where the rows go: a file, standard output in a format, or None for a table."""
+def _read(reader: Reader, document: Document, target: str | None) -> Reading | str:
+    """The reading, or why there is none."""
+    try:
+        reading = reader.read(Article(document.text, document.id), target=document.target or target)
+    except ValueError as error:
+        return str(error)
+    return reading if reading.sentences else "no sentence in it"
+
+
+def _score(options: dict[str, object], errors: Console, *, quiet: bool) -> int:
+    """Score a corpus into a folder; returns the exit code."""
+    from slant.progress import Shown  # this and the next load pyarrow, which one article does without
+    from slant.scoring import Job, available_cores, score
+
+    job = Job(**{"workers": available_cores(), **options})  # type: ignore[arg-type]
+    shown = Shown(errors, quiet=quiet)
+    try:
+        summary = score(job, shown)
+    except KeyboardInterrupt:
+        shown.end()
+        errors.print("stopped: the same command goes on from here", highlight=False)
+        return INTERRUPTED
+    finally:
+        shown.end()
+    shown.summary(summary, f"{job.output}/")
+    if not summary.complete:
+        return INTERRUPTED
+    return 2 if summary.failures else 0
+
+
+def _destination(output: str | None, format: Format | None) -> Path | Folder | Literal["jsonl", "csv"] | None:
+    """Where the rows go: a file, a folder of shards, standard output in a format, or None for a table."""
     if output == STDIN:
-        if format is None:
+        if format is None or format is Format.parquet:
             raise UsageError("-o - needs --format jsonl or --format csv")
-        return format
+        return "csv" if format is Format.csv else "jsonl"
+    path = Path(output) if output is not None else None
+    if path is not None and output is not None and (not path.suffix or path.is_dir() or output.endswith("/")):
+        return Folder(path)
     if format is not None:
-        raise UsageError("--format goes with -o -; a file's format is told by its suffix")
-    if output is None:
+        raise UsageError("--format goes with -o - or with a folder; a file's format is told by its suffix")
+    if path is None:
         return None
-    path = Path(output)
     if path.suffix not in render.SUFFIXES:
-        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(render.SUFFIXES)}")
+        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(render.SUFFIXES)}, or a folder without a suffix")
     if not path.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {path.parent} does not exist; make it first")
     return path
 
 
-def _render(readings: Iterator[Reading], output: str | None, write_to: Path | Format | None) -> None:
+def _render(readings: Iterator[Reading], output: str | None, write_to: Path | Folder | str | None) -> None:
     if isinstance(write_to, Path):
         render.write(readings, write_to)
-    elif write_to is not None:
+    elif isinstance(write_to, str):
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        render.FORMATS[write_to.value](readings, sys.stdout)
+        render.FORMATS[write_to](readings, sys.stdout)
     else:
         console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
         for reading in readings:

@@ -1,17 +1,18 @@
-"""Reads text files as articles, or says in one line why a file cannot be read."""
+"""Finds files and decodes text, or says in one line why a file cannot be read."""
 
+import glob
+import os
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
-
-from slant.article import Article
 
 STDIN = "-"
 MOST_BYTES = 2_000_000  # of one article; the longest of 4,155 opinion pages looked at has 32,485
 SHARE_OF_ENGLISH = 0.15  # of a text's words that are among _ENGLISH: at least 0.26 in 244 English texts, 0.04 in a Dutch one
 FEWEST_WORDS = 20  # below this the share says nothing
+
+SUFFIXES = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".html", ".htm", ".warc")  # also with .gz or .zst
 
 _ENGLISH = frozenset(
     """the of and to a in is that for it on was with as are be by at this have from or had not but what all were when
@@ -23,67 +24,114 @@ _TAG = re.compile(r"</?(?:p|div|a|span|br|li|ul|h[1-6]|img|script|article|sectio
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip archive or an Office document"),
-    (b"\x1f\x8b", "a gzip file"),
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"\xd0\xcf\x11\xe0", "an old Office document"),
-    (b"PAR1", "a Parquet file"),
 )
 
 
 class InputError(ValueError):
-    """A file cannot be read as an article: names the file, the place, what is wrong and the way out."""
+    """An input cannot be read: names the file, the place, what is wrong and the way out."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{'standard input' if source == STDIN else one_line(source)}: {one_line(reason)}")
 
 
-def expand(names: Sequence[str]) -> Iterator[str | InputError]:
-    """Replace each folder by the text files in it, in order of their names.
+def expand(names: Iterable[str | InputError]) -> Iterator[str | InputError]:
+    """Replace each folder and each pattern by the files in it, in order of their names.
 
-    A name that leads to no text comes out as an error in its place, so that the others are still read.
+    A folder gives the files whose suffix is among ``SUFFIXES``, whatever they hold, also those in its folders; a
+    pattern such as ``news/**/*.txt`` gives every file that it matches. What starts with a dot is left out. A name that
+    leads to no file comes out as an error in its place, so that the others are still read.
     """
     for name in names:
-        path = Path(name)
-        if name == STDIN or path.is_file():
+        if isinstance(name, InputError):
             yield name
-        elif path.is_dir():
-            found = sorted(str(p) for p in path.rglob("*.txt") if p.is_file())
-            yield from found
+            continue
+        path = Path(name)
+        try:
+            is_file, is_folder = path.is_file(), path.is_dir()
+        except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+            yield InputError(name, f"cannot be read ({getattr(error, 'strerror', None) or error})")
+            continue
+        if name == STDIN or is_file:
+            yield name
+        elif is_folder:
+            found = False
+            for file in _walk(name, set()):
+                found = True
+                yield file
             if not found:
-                yield InputError(f"{name}: no .txt file in this folder; give a folder of text files, or the files themselves")
-        elif path.exists():
-            yield InputError(f"{name}: neither a file nor a folder; give a text file, a folder of .txt files, or - for standard input")
+                yield InputError(name, f"no {', '.join(SUFFIXES)} file in this folder; give a folder of articles, or the files themselves")
+        elif os.path.lexists(name):
+            what = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "neither a file nor a folder"
+            yield InputError(name, f"{what}; give a file, a folder, or - for standard input")
+        elif glob.has_magic(name):
+            found = False
+            for file in sorted(glob.iglob(name, recursive=True)):
+                if os.path.isfile(file):
+                    found = True
+                    yield file
+            if not found:
+                yield InputError(name, "no file matches this pattern")
         else:
-            yield InputError(f"{name}: no such file or folder; give a text file, a folder of .txt files, or - for standard input")
+            yield InputError(name, "no such file or folder; give a file, a folder, or - for standard input")
 
 
-def read_article(name: str) -> tuple[Article, list[str]]:
-    """Read one article from a file, or from standard input if the name is ``-``.
-
-    UTF-8 is tried first, then what charset-normalizer detects. The text is kept as it is decoded,
-    line ends included, so offsets count code points of the file's text (a leading BOM left out).
-
-    Returns:
-        The article, whose id is the name given, and warnings to show.
-
-    Raises:
-        InputError: when it cannot be read as the text of one article.
-    """
+def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[str | InputError]:
+    """The files of a folder and of its folders, each folder once whatever links lead to it."""
     try:
-        content = sys.stdin.buffer.read(MOST_BYTES + 1) if name == STDIN else _bytes(Path(name))
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:
+            return
+        visited.add((status.st_dev, status.st_ino))
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror})") from None
-    label = "standard input" if name == STDIN else name
-    text, encoding = _decode(content, label)
-    _refuse_markup(text, label)
+        yield InputError(folder, f"this folder cannot be read ({error.strerror})")
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            yield from _walk(path, visited)
+        elif _wanted(name):
+            if os.path.isfile(path):
+                yield path
+            elif os.path.islink(path):
+                yield InputError(path, "a link that leads nowhere")
+
+
+def _wanted(name: str) -> bool:
+    name = name.lower()
+    for packed in (".gz", ".zst"):
+        name = name.removesuffix(packed)
+    return name.endswith(SUFFIXES)
+
+
+def one_line(text: str) -> str:
+    """Text as it can be shown and stored: on one line, bytes that are no text escaped.
+
+    >>> print(one_line("a\\nb\\udcff"))
+    a\\nb\\xff
+    """
+    text = os.fsencode(text).decode("utf-8", "backslashreplace") if any("\udc80" <= c <= "\udcff" for c in text) else text
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def warnings_of(text: str, encoding: str = "utf_8") -> list[str]:
+    """What makes a text's reading doubtful, one line each."""
     warnings = []
     if encoding != "utf_8":
-        warnings.append(f"{label}: not UTF-8, read as {encoding}; if the text looks wrong, convert it to UTF-8 first")
+        warnings.append(f"not UTF-8, read as {encoding}; if the text looks wrong, convert it to UTF-8 first")
     if broken := _MOJIBAKE.findall(text):
         warnings.append(
-            f"{label}: '{broken[0]}' and the like {len(broken)} times: UTF-8 once decoded as another encoding; repair it first (e.g. with ftfy), readings suffer"
+            f"'{broken[0]}' and the like {len(broken)} times: UTF-8 once decoded as another encoding; repair it first (e.g. with ftfy), readings suffer"
         )
     if not english(text):
-        warnings.append(f"{label}: does not look like English, which is all that the model was trained on; the reading will be poor")
-    return Article(text, id=name), warnings
+        warnings.append("does not look like English, which is all that the model was trained on; the reading will be poor")
+    return warnings
 
 
 def english(text: str) -> bool:
@@ -95,19 +143,28 @@ def english(text: str) -> bool:
     return sum(word in _ENGLISH for word in words) >= SHARE_OF_ENGLISH * len(words)
 
 
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MOST_BYTES + 1)
+def decode(content: bytes, label: str, *, most_bytes: int = MOST_BYTES) -> tuple[str, str]:
+    """Decode the bytes of one article: UTF-8 first, then what charset-normalizer detects.
 
+    The text is kept as it is decoded, line ends included, so offsets count code points of the file's text (a leading
+    BOM left out).
 
-def _decode(content: bytes, label: str) -> tuple[str, str]:
-    if len(content) > MOST_BYTES:
-        raise InputError(f"{label}: more than {MOST_BYTES / 1e6:.0f} MB, which is no single article; split it into one file an article")
+    Returns:
+        The text and the encoding, ``utf_8`` where it is that.
+
+    Raises:
+        InputError: when it is not the text of one article.
+    """
+    if len(content) > most_bytes:
+        raise InputError(
+            label,
+            f"more than {most_bytes:,} bytes, which is no single article; split it into one file an article, or raise --max-article-bytes",
+        )
     if not content.strip():
-        raise InputError(f"{label}: empty; give a file with the text of an article")
+        raise InputError(label, "empty; give a file with the text of an article")
     for signature, kind in _SIGNATURES:
         if content.startswith(signature):
-            raise InputError(f"{label}: {kind}, not text; extract its text into a .txt file first")
+            raise InputError(label, f"{kind}, not text; extract its text into a .txt file first")
     encoding: Literal["utf_16", "utf_8"] = "utf_16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf_8"
     try:
         text = content.decode("utf_8_sig" if encoding == "utf_8" else encoding)
@@ -118,7 +175,7 @@ def _decode(content: bytes, label: str) -> tuple[str, str]:
     if (position := text.find("\x00")) >= 0:
         line = text.count("\n", 0, position) + 1
         raise InputError(
-            f"{label}: line {line} has a NUL byte, so this is binary data or UTF-16 without its mark; convert it to UTF-8 text first"
+            label, f"line {line} has a NUL byte, so this is binary data or UTF-16 without its mark; convert it to UTF-8 text first"
         )
     return text, encoding
 
@@ -130,11 +187,10 @@ def _detect(content: bytes, label: str, position: int) -> tuple[str, str]:
     controls = sum(byte < 32 and byte not in b"\t\n\r\x0b\x0c\x1b" for byte in content)
     best = from_bytes(content).best() if controls * 100 < len(content) else None
     if best is None:
-        raise InputError(f"{label}: line {line} is not UTF-8 and no other encoding fits, so this is binary data; give a text file")
+        raise InputError(label, f"line {line} is not UTF-8 and no other encoding fits, so this is binary data; give a text file")
     return str(best), best.encoding
 
 
-def _refuse_markup(text: str, label: str) -> None:
-    tags = _TAG.findall(text[:20_000])
-    if _MARKUP.match(text) or len(tags) >= 6:
-        raise InputError(f"{label}: HTML, not text; extract the article first, e.g. with `trafilatura --precision < page.html > page.txt`")
+def is_markup(text: str) -> bool:
+    """Whether a text is HTML, whole or in pieces."""
+    return _MARKUP.match(text) is not None or len(_TAG.findall(text[:20_000])) >= 6

@@ -97,12 +97,13 @@ class Reader:
         texts = [sentence.text for sentence in article.sentences]
         return pack(texts, target, self._tokenizer, window=self.checkpoint.window, left_context=self.checkpoint.left_context)
 
-    def read(self, article: Article | str, *, target: str | None = None) -> Reading:
+    def read(self, article: Article | str, *, target: str | None = None, evidence: bool = True) -> Reading:
         """Read one article.
 
         Args:
             article: an article, or its text.
             target: the proposal that stance is read towards; the codebook's default when None.
+            evidence: whether to look for the words that weighed most, which takes time.
 
         Returns:
             The reading; of an article without sentences, one without sentences.
@@ -135,7 +136,7 @@ class Reader:
                     _named(self.codebook.voice_labels, probability.voice[i]),
                     round(decision.confidence, 4),
                     slot.truncated,
-                    evidence(sentence.text, sentence.start, slot.offsets, token_shares[i], decision, self.codebook),
+                    weightiest(sentence.text, sentence.start, slot.offsets, token_shares[i], decision, self.codebook) if evidence else (),
                 )
             )
         return Reading(article, target, tuple(sentences), self.codebook)
@@ -190,7 +191,7 @@ def probabilities(logits: Floats, codebook: Codebook, calibration: Calibration) 
     )
 
 
-def evidence(
+def weightiest(
     text: str,
     start: int,
     offsets: tuple[tuple[int, int], ...],

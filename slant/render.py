@@ -3,9 +3,10 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import jinja2
 from rich.console import Console, Group, RenderableType
@@ -17,6 +18,8 @@ from slant.reading import FIELDS, Reading, SentenceReading
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 FRAME_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STANCE_STYLES = ("green", "red", "yellow", "magenta")
+READINGS_AT_ONCE = 256  # turned into a table; more are never held
+FORMULA_OPENERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what spreadsheets take for the start of a formula
 
 _PAGE = """\
 {%- macro shares(title, values) -%}
@@ -123,7 +126,17 @@ def write_csv(readings: Iterable[Reading], file: IO[str]) -> None:
     for reading in readings:
         for row in reading.rows():
             flat = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()}
-            writer.writerow({**flat, "frames": "|".join(row["frames"])})
+            flat["frames"] = "|".join(row["frames"])
+            writer.writerow({key: safe_cell(value) if isinstance(value, str) else value for key, value in flat.items()})
+
+
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet takes as text: what it would run as a formula gets an apostrophe in front.
+
+    >>> safe_cell("=HYPERLINK(...)"), safe_cell("A sentence.")
+    ("'=HYPERLINK(...)", 'A sentence.')
+    """
+    return "'" + text if text.startswith(FORMULA_OPENERS) else text
 
 
 def write_parquet(readings: Iterable[Reading], path: Path) -> None:
@@ -131,9 +144,25 @@ def write_parquet(readings: Iterable[Reading], path: Path) -> None:
     import pyarrow  # slow to import, and only this needs it
     from pyarrow import parquet
 
-    rows = [row for reading in readings for row in reading.rows()]
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in FIELDS}
-    parquet.write_table(pyarrow.table(columns), path)
+    writer = schema = None
+    for batch in _batches(readings):
+        if writer is None:
+            from slant.corpus import sentence_schema
+
+            whole = sentence_schema(batch[0].codebook)
+            schema = pyarrow.schema([whole.field(name) for name in FIELDS])
+            writer = parquet.ParquetWriter(path, schema)
+        writer.write_table(pyarrow.Table.from_pylist([row for reading in batch for row in reading.rows()], schema=schema))
+    if writer is None:
+        parquet.write_table(pyarrow.table({name: [] for name in FIELDS}), path)
+    else:
+        writer.close()
+
+
+def _batches(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
+    rest = iter(readings)
+    while batch := list(islice(rest, READINGS_AT_ONCE)):
+        yield batch
 
 
 FORMATS: dict[str, Callable[[Iterable[Reading], IO[str]], None]] = {"jsonl": write_jsonl, "csv": write_csv}
