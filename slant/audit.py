@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from slant.agreement import alphas
 from slant.estimate import LEVEL, Design, Estimate, EstimateError, Floats, Integers, Outcome, Population, Survey, as_read, corrected
 from slant.render import safe_cell
 from slant.scores import Scores, ScoresError
@@ -24,7 +25,7 @@ from slant.strata import strata_of
 CODES = ("frame", "stance", "voice")
 AUTHOR_STANCE = "author's stance"
 COLUMNS = ("quantity", "by", "group", "code", "label", "sentences", "articles", "uncorrected", "uncorrected_low", "uncorrected_high", "corrected", "corrected_low", "corrected_high")  # fmt: skip
-KEYS = ("number", "sentence", "start", "end", "frames", "stance", "voice", "coder", "coder_kind", "strategy", "model", "by", "sample_size", "stratum", "stratum_size", "stratum_drawn")  # fmt: skip
+KEYS = ("id", "number", "sentence", "start", "end", "frames", "stance", "voice", "coder", "coder_kind", "strategy", "seed", "model", "by", "sample_size", "stratum", "stratum_size", "stratum_drawn")  # fmt: skip
 ALL = "all"
 Pair = tuple[Outcome, Outcome | None]  # what is counted, and what it is counted among
 WIDTH = 150  # columns of a table that goes to no terminal
@@ -119,10 +120,12 @@ class Audit:
             raise EstimateError(f"{path}: {error}; code the rest of the sample") from None
         return cls(design, tuple(row for _, row in rows), position.reshape(-1).astype(np.int64), first["sample_size"])  # fmt: skip
 
-    def answers(self, code: str, label: str, *, author: str | None = None) -> Floats:
-        """The share of coders who gave each coded sentence a label, and the author's voice where asked, shape (coded,)."""
+    def answers(self, code: str, label: str, *, voice: str | None = None, frame: str | None = None) -> Floats:
+        """The share of coders who gave each coded sentence a label, with this voice and frame where asked, shape (coded,)."""
         said = [
-            (label in row["frames"] if code == "frame" else row[code] == label) and (author is None or row["voice"] == author)
+            (label in row["frames"] if code == "frame" else row[code] == label)
+            and (voice is None or row["voice"] == voice)
+            and (frame is None or frame in row["frames"])
             for row in self.rows
         ]
         count = np.bincount(self.place, minlength=len(self.design.coded))
@@ -133,6 +136,11 @@ class Audit:
     def coders(self) -> list[str]:
         """Who coded, and what they are."""
         return sorted({f"{row['coder']} ({row['coder_kind']})" for row in self.rows})
+
+    @property
+    def agreement(self) -> dict[str, float]:
+        """Krippendorff's alpha of the coders for each frame, stance and voice; NaN where nobody coded a sentence again."""
+        return alphas(self.rows, sorted({frame for row in self.rows for frame in row["frames"]}))
 
     @property
     def uncoded(self) -> int:
@@ -183,6 +191,31 @@ class Corpus:
                 both = (counts[i][0] + counts[j][0], counts[i][1] + counts[j][1])
                 yield Row("difference", by, f"{names[i]} − {names[j]}", code, label, *both, found[0], found[1] if len(found) > 1 else None)
 
+    def frame_by_stance(self) -> Iterator[Row]:
+        """The share of each stance among the sentences of each frame."""
+        scores, audit = self.scores, self.audit
+        for frame in scores.frame_labels:
+            inside = scores.read("frame", frame)
+            for stance in scores.stance_labels:
+                survey = self._survey(None)
+                fit = survey.shares(as_read(inside * scores.read("stance", stance)), base=as_read(inside))
+                fixed = None
+                if audit is not None:
+                    said = scores.probability("frame", frame)
+                    both = corrected(
+                        said * scores.probability("stance", stance),
+                        audit.answers("stance", stance, frame=frame),
+                        audit.design,
+                        tuning=self.tuning,
+                    )
+                    among = corrected(said, audit.answers("frame", frame), audit.design, tuning=self.tuning)
+                    of_sample = self._survey(audit)
+                    (fixed,) = of_sample.estimate(of_sample.shares(both, base=among), bounded=True)
+                articles = len(np.unique(scores.article[inside > 0]))
+                yield Row(
+                    "share", "frame", frame, "stance", stance, int(inside.sum()), articles, survey.estimate(fit, bounded=True)[0], fixed
+                )
+
     def trends(self) -> Iterator[Row]:
         """The change of each label's share in a year, by the sentences' dates."""
         years = self.scores.years
@@ -223,7 +256,7 @@ class Corpus:
                 said = scores.probability(kind, label)
                 among = scores.probability("voice", author) if own else None
                 yield code, label, plain, (
-                    corrected(said if among is None else said * among, audit.answers(kind, label, author=author if own else None), audit.design, tuning=self.tuning),
+                    corrected(said if among is None else said * among, audit.answers(kind, label, voice=author if own else None), audit.design, tuning=self.tuning),
                     None if among is None else corrected(among, audit.answers("voice", author), audit.design, tuning=self.tuning),
                 )  # fmt: skip
 

@@ -49,12 +49,12 @@ def page(readings: Iterable[Reading]) -> Iterator[str]:
     codebook = first[0].codebook if first else None
     several = len(first) != 1
     title = "slant: readings" if several else _title(first[0])
-    template = _environment().get_template("article.html")
-    script = _file("article.js")
+    template = environment().get_template("article.html")
+    script = template_file("article.js")
     drawn = template.generate(
         title=title,
         headed=not several and any(s.sentence.part == "headline" for s in first[0].sentences),
-        css=Markup(_file("article.css")),
+        css=Markup(template_file("article.css")),
         script=Markup(script),
         script_hash=Markup("sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         version=_version(),
@@ -245,12 +245,14 @@ def _colours(codebook: Codebook) -> dict[str, str]:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where pages' templates come from, all that they are given escaped."""
     return jinja2.Environment(loader=jinja2.PackageLoader("slant"), autoescape=True, undefined=jinja2.StrictUndefined)
 
 
 @cache
-def _file(name: str) -> str:
+def template_file(name: str) -> str:
+    """A style sheet or script that a page carries within it."""
     return (resources.files("slant") / "templates" / name).read_text(encoding="utf-8")
 
 

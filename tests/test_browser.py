@@ -10,8 +10,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from slant.audit import Corpus
 from slant.page import page as draw
-from tests.test_page import HOSTILE, coded
+from slant.report.figures import figures
+from slant.report.numbers import numbers
+from slant.report.page import page as draw_report
+from slant.scores import Scores
+from tests.scored import write_scores
+from tests.test_page import BOOK, HOSTILE, coded
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on the path; apt-get install chromium")
@@ -194,4 +200,25 @@ def test_its_policy_stops_a_script_that_is_not_its_own(browser: Browser, tmp_pat
     assert page.title() == "Harbour news"
     page.get_by_role("checkbox", name="safety").check()  # while its own script runs
     assert page.locator(".s.out").count() > 0
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_report_is_accessible_and_asks_for_nothing(browser: Browser, tmp_path: Path, scheme: str, viewport: dict[str, int]) -> None:
+    write_scores(tmp_path / "scores", BOOK)
+    found = numbers(Corpus(Scores.load(tmp_path / "scores")), ["outlet", "month"])
+    path = tmp_path / "report.html"
+    path.write_text(draw_report(found, figures(found), "The paragraph.", beside="report_files/"), encoding="utf-8")
+    page = browser.new_page(viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("request", lambda request: complaints.append(request.url) if request.url != path.as_uri() else None)
+    page.goto(path.as_uri())
+    for summary in page.locator("summary").all():
+        summary.click()
+    found_by_axe = Axe().run(page)
+    assert found_by_axe.violations_count == 0, found_by_axe.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert complaints == []
     page.close()

@@ -4,15 +4,14 @@
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from slant.agreement import alphas
 from slant.codebook import AnnotationError, Codebook
-from training.agreement import alpha, coincidences
 from training.annotations import CoderKind, write_rows
 from training.commands import ANNOTATIONS, FolderOption, console, run
 from training.exchange import Kind, Tool
@@ -70,20 +69,6 @@ def join(
     return list(rows.values()), problems  # fmt: skip
 
 
-def alphas(rows: Sequence[dict[str, Any]], codebook: Codebook) -> dict[str, float]:
-    """Krippendorff's alpha of the coders of a sample, by code; NaN where fewer than two coded the same sentences."""
-    grouped: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        grouped[row["id"]].append(row)
-    found = {}
-    for frame in codebook.frame_labels:
-        units = [[frame in row["frames"] for row in said] for said in grouped.values()]
-        found[frame] = alpha(coincidences(units, [False, True]))
-    for code, labels in (("stance", codebook.stance_labels), ("voice", codebook.voice_labels)):
-        found[code] = alpha(coincidences([[row[code] for row in said] for said in grouped.values()], labels))
-    return found
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -112,7 +97,7 @@ def main(
     print(f"{coded} of {len(drawn)} sentences coded by {', '.join(sorted({row['coder'] for row in rows}))}: {output}")
     twice = coded < len(rows)
     if twice:
-        print("Krippendorff's alpha: " + ", ".join(f"{name} {value:.2f}" for name, value in alphas(rows, codebook).items()))
+        print("Krippendorff's alpha: " + ", ".join(f"{name} {value:.2f}" for name, value in alphas(rows, codebook.frame_labels).items()))
     if problems:
         raise typer.Exit(2)
 
