@@ -1,9 +1,11 @@
 """Finds files and decodes text, or says in one line why a file cannot be read."""
 
+import fnmatch
 import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -70,10 +72,9 @@ def expand(names: Iterable[str | InputError]) -> Iterator[str | InputError]:
             yield InputError(name, f"{what}; give a file, a folder, or - for standard input")
         elif glob.has_magic(name):
             found = False
-            for file in sorted(glob.iglob(name, recursive=True)):
-                if os.path.isfile(file):
-                    found = True
-                    yield file
+            for file in _matching(name):
+                found = True
+                yield file
             if not found:
                 yield InputError(name, "no file matches this pattern")
         else:
@@ -100,6 +101,36 @@ def _walk(folder: str, visited: set[tuple[int, int]]) -> Iterator[str | InputErr
                 yield path
             elif os.path.islink(path):
                 yield InputError(path, "a link that leads nowhere")
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """The files that a pattern matches; ``**`` stands for any folders, each once whatever links lead to it."""
+    parts = [part for part, following in pairwise([*pattern.split("/"), ""]) if part != "**" or following != "**"]
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    visited: set[tuple[int, int]] = set()
+
+    def below(folder: str, rest: list[str]) -> Iterator[str]:
+        if not rest:
+            if os.path.isfile(folder):
+                yield folder
+            return
+        first, *others = rest
+        try:
+            status = os.stat(folder or ".")
+            names = sorted(name for name in os.listdir(folder or ".") if not name.startswith(".") or first.startswith("."))
+        except OSError:
+            return
+        if first != "**":
+            for name in fnmatch.filter(names, first) if glob.has_magic(first) else [first]:
+                yield from below(os.path.join(folder, name), others)
+        elif (status.st_dev, status.st_ino) not in visited:
+            visited.add((status.st_dev, status.st_ino))
+            yield from below(folder, others or ["*"])
+            for name in names:
+                if os.path.isdir(path := os.path.join(folder, name)):
+                    yield from below(path, rest)
+
+    return below("/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ""), parts[fixed:])
 
 
 def _wanted(name: str) -> bool:

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from slant.reader import BackendName, Reader, load
 from slant.shards import Record, RunError, Shards
 from slant.sources import Columns, Document, Failure, Meter, documents, identity
 
-Engine = Callable[[Iterator[pa.Table]], Iterator[pa.Table]]
+Engine = Callable[[Iterator[pa.Table]], Generator[pa.Table, None, None]]
 """Scores tables with ``score_table``, and gives the results in the order of the tables."""
 
 SHARD_ARTICLES = 500  # half a minute of two cores' work: what a killed run may have to do again
@@ -205,7 +205,7 @@ class _Run:
             self._shards.finish(self._finished)
         return Summary(**self._counts, complete=not self._stopping)
 
-    def _chunks(self) -> Iterator[pa.Table]:
+    def _chunks(self) -> Generator[pa.Table, None, None]:
         """The documents to be scored, in order, a few at a time; shards are opened and closed on the way."""
         job = self._job
         number = 0
@@ -354,7 +354,7 @@ class _Run:
             signal.signal(signal.SIGINT, before)
 
 
-def _engine(job: Job, reader: Reader) -> Callable[[Iterator[pa.Table]], Any]:
+def _engine(job: Job, reader: Reader) -> Engine:
     options: dict[str, Any] = {
         "model": reader.checkpoint.folder,
         "backend": job.backend,

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ class Shards:
         with self._writing():
             for name, table in zip(TABLES, (sentences, articles), strict=True):
                 path = self._path(name, index)
-                self._put(path, lambda partial, table=table: write_table(table, partial, self.format))
+                self._put(path, partial(write_table, table, format=self.format))
                 digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
             finished = Record(**record, sha256=digests)
             self._put(self.folder / PROGRESS / f"{_name(index)}.json", _json(asdict(finished)))
@@ -147,8 +148,8 @@ class Shards:
         parts: list[dict[str, Any]] = []
         totals = dict.fromkeys(("documents", "duplicates", "repeated_ids", "sentences", "failures"), 0)
 
-        def gather(partial: Path) -> None:
-            with partial.open("w", encoding="utf-8") as file:
+        def gather(unfinished: Path) -> None:
+            with unfinished.open("w", encoding="utf-8") as file:
                 for index in range(count):
                     record = self.record(index)
                     if record is None:
@@ -172,15 +173,15 @@ class Shards:
 
     def _put(self, path: Path, write: Callable[[Path], None]) -> None:
         """Make a file that is whole or not there, also when the power goes."""
-        partial = path.with_name(f".{path.name}.part")
+        unfinished = path.with_name(f".{path.name}.part")
         try:
-            write(partial)
-            with partial.open("rb+") as file:
+            write(unfinished)
+            with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
-            partial.replace(path)
+            unfinished.replace(path)
         except BaseException:
             with suppress(OSError):
-                partial.unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
             raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -199,7 +200,7 @@ class Shards:
             ) from None
 
 
-def write_table(table: pa.Table, path: Path, format: str) -> None:
+def write_table(table: pa.Table, path: Path, *, format: str) -> None:
     """Write a table in one of ``FORMATS``; the same table gives the same bytes."""
     if format == "parquet":
         parquet.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=1 << 20)

@@ -1,7 +1,6 @@
 """Streams the documents of any input: text, folders, JSONL, CSV, Parquet, HTML and WARC, compressed or not."""
 
 import csv
-import gzip
 import hashlib
 import io
 import json
@@ -9,12 +8,13 @@ import re
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, NoReturn, cast
 
 from slant.files import MOST_BYTES, STDIN, InputError, decode, expand, is_markup, one_line, warnings_of
+from slant.web import DamageError, article_text, pages
 
 LINE_PER_ARTICLE = 8  # a line of JSONL or a cell of CSV may hold so many times the bytes of an article: escapes, other columns
 GIVE_UP = 100  # a line longer than so many lines is skipped no further, so that a bomb ends
@@ -75,7 +75,7 @@ class Meter:
 
 def documents(
     names: Iterable[str | InputError], columns: Columns | None = None, *, most_bytes: int = MOST_BYTES, meter: Meter | None = None
-) -> Iterator[Document | Failure]:
+) -> Generator[Document | Failure, None, None]:
     """Stream the documents of files, folders, patterns and standard input, in order.
 
     What a file holds is told by its content: compression first, then Parquet, WARC, HTML, JSONL, CSV; what is
@@ -153,11 +153,12 @@ class _Source:
             return
         try:
             yield from self._stream(_Counted(raw, self.meter))
-        except (OSError, EOFError, zlib.error) as error:
+        except OSError as error:
             reason = getattr(error, "strerror", None) or str(error)
             rest = "; what follows was not read" if self.position else ""
             yield self._failure(f"cannot be read ({reason}){rest}")
         except InputError as error:
+            self.position = ""
             yield self._failure(error.reason)
         finally:
             if self.path != STDIN:
@@ -192,22 +193,15 @@ class _Source:
             yield from self._csv(lines, delimiter)
         elif named & {".jsonl", ".ndjson"}:
             yield from self._jsonl(lines)
+        elif is_markup(head.decode("utf-8", "replace")):
+            yield from self._page(stream)
         else:
             yield from self._article(stream)
 
     def _article(self, stream: "_Counted") -> Iterator[Document | Failure]:
-        """The whole source as one article: text, or a page."""
-        content = stream.read(self.most_bytes + 1)
-        text, encoding = decode(content, self.name, most_bytes=self.most_bytes)
-        if is_markup(text):
-            from slant.web import article_text
-
-            text = article_text(content if encoding == "utf_8" else text)
-            if not text:
-                raise InputError(self.name, "HTML in which no article was found; extract its text into a .txt file")
-            yield Document(self._own_id, self.name, "", text, None, self._nothing_kept, tuple(warnings_of(text)))
-        else:
-            yield Document(self._own_id, self.name, "", text, None, self._nothing_kept, tuple(warnings_of(text, encoding)))
+        """The whole source as the text of one article."""
+        text, encoding = decode(stream.whole(self.most_bytes), self.name, most_bytes=self.most_bytes)
+        yield Document(self.name, self.name, "", text, None, (None,) * len(self.columns.keep), tuple(warnings_of(text, encoding)))
 
     def _jsonl(self, lines: "_Lines") -> Iterator[Document | Failure]:
         for number, line in lines:
@@ -296,7 +290,49 @@ class _Source:
                 raise InputError(self.name, f"Parquet that cannot be read ({reason}); what follows was not read") from None
 
     def _warc(self, stream: "_Counted") -> Iterator[Document | Failure]:
-        raise InputError(self.name, "a WARC file")
+        for page in pages(stream, most_bytes=self.most_line):
+            self.position = f"record {page.number}"
+            if page.wrong:
+                yield self._failure(page.wrong)
+                continue
+            try:
+                text = _decoded(page.content, page.charset)
+                if not page.plain:
+                    text = self._extracted(page.content if text is None else text)
+                elif text is None:
+                    raise _ProblemError("not UTF-8")
+                if not text.strip():
+                    raise _ProblemError("no text in it")
+                _check_size(text, self.most_bytes)
+            except _ProblemError as problem:
+                yield self._failure(f"{page.url}: {problem}")
+                continue
+            beside = {"url": page.url, "date": page.date}
+            kept = tuple(beside.get(name) for name in self.columns.keep)
+            yield Document(page.url or f"{self.name}:{page.number}", self.name, self.position, text, None, kept, tuple(warnings_of(text)))
+
+    def _page(self, stream: "_Counted") -> Iterator[Document | Failure]:
+        """The whole source as one page."""
+        content = stream.whole(self.most_line)
+        if len(content) > self.most_line:
+            raise InputError(self.name, f"a page of more than {self.most_line:,} bytes; raise --max-article-bytes")
+        try:
+            text = self._extracted(content)
+            _check_size(text, self.most_bytes)
+        except _ProblemError as problem:
+            raise InputError(self.name, str(problem)) from None
+        yield Document(self.name, self.name, "", text, None, (None,) * len(self.columns.keep), tuple(warnings_of(text)))
+
+    def _extracted(self, page: bytes | str) -> str:
+        try:
+            text = article_text(page)
+        except InputError:
+            raise
+        except Exception as error:  # a page can be broken in more ways than its parser foresees
+            raise _ProblemError(f"HTML that cannot be parsed ({type(error).__name__})") from None
+        if not text:
+            raise _ProblemError("HTML in which no article was found; extract its text into a .txt file")
+        return text
 
     def _row(self, row: Mapping[str, Any], number: int) -> Document | Failure:
         """A row of any format as a document, or why it is none."""
@@ -327,9 +363,7 @@ class _Source:
         return Document(identifier, self.name, self.position, text, (target or "").strip() or None, kept, tuple(warnings_of(text)))
 
     def _check(self, text: str) -> None:
-        size = _check_unicode(text)
-        if size > self.most_bytes:
-            raise _ProblemError(f"{size:,} bytes, which is no single article; split it, or raise --max-article-bytes")
+        _check_size(text, self.most_bytes)
         if (position := text.find("\x00")) >= 0:
             raise _ProblemError(f"a NUL character at {position}, so this is binary data")
         if is_markup(text):
@@ -358,28 +392,24 @@ class _Source:
         names = [name.strip('"') for name in first.split(best)]  # prose has a space after its commas
         return best if len(names) > 1 and self.columns.text in names else None
 
-    @property
-    def _own_id(self) -> str:
-        return self.name
-
-    @property
-    def _nothing_kept(self) -> tuple[None, ...]:
-        return (None,) * len(self.columns.keep)
-
     def _failure(self, reason: str) -> Failure:
         return Failure(self.name, self.position, reason)
 
 
 class _Counted:
-    """A stream that can be looked into, and that counts what is read."""
+    """A stream that can be looked into, and that counts what is read.
+
+    What was read before an error is given first; the error is raised by the call after that.
+    """
 
     def __init__(self, stream: IO[bytes], meter: Meter) -> None:
         self._stream = stream
         self._head = b""
         self._meter = meter
+        self._error: OSError | None = None
 
     def peek(self, size: int) -> bytes:
-        while len(self._head) < size and (block := self._take(size - len(self._head))):
+        while len(self._head) < size and (block := self._take(size - len(self._head), bool(self._head))):
             self._head += block
         return self._head
 
@@ -389,18 +419,35 @@ class _Counted:
         parts = [self._head[:size]]
         self._head = self._head[size:]
         have = len(parts[0])
-        while have < size and (block := self._take(size - have)):
+        while have < size and (block := self._take(size - have, have > 0)):
             parts.append(block)
             have += len(block)
         return b"".join(parts)
 
+    def whole(self, most: int) -> bytes:
+        """All of it, or one byte more than ``most``."""
+        content = self.read(most + 1)
+        return content if len(content) > most else content + self.read(1)
+
+    def unread(self, content: bytes) -> None:
+        self._head = content + self._head
+
     def readable(self) -> bool:
         return True
 
-    def _take(self, size: int) -> bytes:
-        block = self._stream.read(size)
-        self._meter.bytes += len(block)
-        return block
+    def _take(self, size: int, some: bool) -> bytes:
+        if self._error is None:
+            try:
+                block = self._stream.read(size)
+            except OSError as error:
+                self._error = error
+            else:
+                self._meter.bytes += len(block)
+                return block
+        if some:
+            return b""
+        pending, self._error = self._error, None
+        raise pending
 
 
 class _Lines:
@@ -428,7 +475,7 @@ class _Lines:
             else:
                 parts = []
                 if length > self._most * GIVE_UP:
-                    raise EOFError(f"line {number} does not end within {length:,} bytes")
+                    raise OSError(f"line {number} does not end within {length:,} bytes")
         if length:
             yield number, b"".join(parts) if length <= self._most else None
 
@@ -436,10 +483,65 @@ class _Lines:
 def unpacked(stream: _Counted, kind: str) -> IO[bytes]:
     """The content of a gzip or zstd stream."""
     if kind == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=cast(BinaryIO, stream)))
+        return cast(BinaryIO, _Members(stream))
     import pyarrow  # its codecs are there anyway
 
     return cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(_Readable(stream), "r"), "zstd"))
+
+
+class _Members:
+    """The members of a gzip stream, one after the other; behind a damaged one it goes on with the next."""
+
+    def __init__(self, stream: _Counted) -> None:
+        self._stream = stream
+        self._inflater = zlib.decompressobj(wbits=31)
+        self._within = False  # a member has begun and not ended
+        self._more = False  # there may be more in the inflater than it gave
+        self._searching = False
+
+    def read(self, size: int) -> bytes:
+        while True:
+            content = self._inflater.unconsumed_tail
+            if not content and not self._more:
+                raw = self._stream.peek(HEAD)
+                if not raw and self._within:
+                    self._within = False
+                    raise DamageError("gzip data that ends in the middle; the file is cut short")
+                if not raw:
+                    return b""
+                if self._searching:
+                    self._search(raw)
+                    continue
+                if not self._within and not raw.strip(b"\0"):  # padding
+                    self._stream.read(len(raw))
+                    continue
+                if not self._within and not raw.startswith(_GZIP):
+                    self._damaged("what follows its end is no gzip data", b"")
+                content = self._stream.read(len(raw))
+            try:
+                self._within = True
+                piece = self._inflater.decompress(content, size)
+            except zlib.error as error:
+                self._damaged(f"damaged gzip data ({str(error).split(': ')[-1]})", content[2:])
+            self._more = len(piece) == size
+            if self._inflater.eof:
+                self._stream.unread(self._inflater.unused_data)
+                self._inflater, self._within, self._more = zlib.decompressobj(wbits=31), False, False
+            if piece:
+                return piece
+
+    def _damaged(self, reason: str, behind: bytes) -> NoReturn:
+        self._inflater, self._within, self._more, self._searching = zlib.decompressobj(wbits=31), False, False, True
+        self._stream.unread(behind)
+        raise DamageError(f"{reason}; skipped up to the next member")
+
+    def _search(self, raw: bytes) -> None:
+        found = raw.find(_GZIP + b"\x08")
+        if found < 0:
+            self._stream.read(max(len(raw) - 2, 1))
+        else:
+            self._stream.read(found)
+            self._searching = False
 
 
 class _Readable(io.RawIOBase):
@@ -461,6 +563,20 @@ def _is_text(kind: Any) -> bool:
     if types.is_dictionary(kind):
         kind = kind.value_type
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind))
+
+
+def _check_size(text: str, most_bytes: int) -> None:
+    size = _check_unicode(text)
+    if size > most_bytes:
+        raise _ProblemError(f"{size:,} bytes, which is no single article; split it, or raise --max-article-bytes")
+
+
+def _decoded(content: bytes, charset: str | None) -> str | None:
+    """The content of a page in the charset that its server named, if it is in that."""
+    try:
+        return content.decode(charset or "utf-8")
+    except (LookupError, ValueError):
+        return None
 
 
 def _check_unicode(text: str) -> int:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -21,7 +21,7 @@ MOST_DEATHS = 3  # of workers in a row without a table scored between them
 _scorer: Scorer
 
 
-def over_processes(tables: Iterator[pa.Table], options: dict[str, Any], *, workers: int) -> Iterator[pa.Table]:
+def over_processes(tables: Iterator[pa.Table], options: dict[str, Any], *, workers: int) -> Generator[pa.Table, None, None]:
     """Score tables, each worker with a reader of its own that computes on one core; one worker is this process.
 
     A worker that dies takes nothing with it: what it had in hand is given to others.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import slant
 from slant import __version__
 from slant.reading import FIELDS
 from training.commands import ROOT
@@ -62,7 +63,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> No
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 9)
     (tmp_path / "good.txt").write_text(ENGLISH)
-    (tmp_path / "html.txt").write_text("<html><p>x</p></html>")
+    (tmp_path / "html.txt").write_text("<html><body></body></html>")
     (tmp_path / "no").mkdir()
     names = [str(tmp_path / name) for name in ("gone.txt", "empty.txt", "binary.txt", "good.txt", "html.txt", "no")]
     found = predict(*names, "-o", "-", "--format", "jsonl", code=2)
@@ -72,6 +73,21 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> No
     assert all(line.startswith("error: ") for line in errors)
     for name in (*names[:3], *names[4:]):
         assert any(name in line for line in errors)
+
+
+def test_rows_of_a_table_are_read_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "corpus.csv").write_text(f'key,body,stand\n1,"{ENGLISH}",closing the border\n2,,\n3,"{ENGLISH}",\n')
+    options = ["--text-column", "body", "--id-column", "key", "--target-column", "stand"]
+    found = predict(str(tmp_path / "corpus.csv"), *options, "-o", "-", "--format", "jsonl", code=2)
+    rows = [json.loads(line) for line in found.stdout.decode().splitlines()]
+    assert [(row["article"], row["target"]) for row in rows] == [("1", "closing the border"), ("3", slant.load().codebook.default_target)]
+    assert found.stderr.decode().strip() == f"error: {tmp_path}/corpus.csv: line 3: 'body' is empty"
+
+
+def test_a_corpus_is_scored_into_a_folder(tmp_path: Path) -> None:
+    found = predict(SAMPLE, SAMPLE, "--output", str(tmp_path / "scores"))
+    assert "1 exact duplicates scored once" in found.stderr.decode()
+    assert (tmp_path / "scores/sentences/part-00000.parquet").is_file()
 
 
 def test_another_language_is_a_warning_only() -> None:
@@ -85,7 +101,11 @@ def test_another_language_is_a_warning_only() -> None:
     ("arguments", "message"),
     [
         (["-", "-o", "-"], "-o - needs --format"),
-        (["-", "--format", "csv"], "--format goes with -o -"),
+        (["-", "--format", "csv"], "--format goes with -o - or with a folder"),
+        (["-", "-o", "-", "--format", "parquet"], "-o - needs --format"),
+        (["-", "-o", "out.csv", "--workers", "2"], "--workers goes with a folder as --output"),
+        (["-", "--keep", "outlet"], "--keep goes with a folder as --output"),
+        (["-", "-o", "scores", "--ray-address", "auto"], "--ray-address goes with --engine ray"),
         (["-", "-o", "out.doc"], "its suffix names no format"),
         (["-", "-o", "no/such/folder/out.csv"], "does not exist"),
         (["-", "--model", "tests"], "not a slant checkpoint"),
