@@ -33,7 +33,7 @@ def test_a_good_corpus_loads(corpus: Path) -> None:
     assert len(annotations.codes) == 2 * len(annotations.gold)
     assert annotations.missing == []
     assert counts(annotations).row_count == 2
-    assert mix(annotations).row_count == 12
+    assert mix(annotations).row_count == 13
     first = annotations.gold[0]
     assert annotations.sentence_text(first).startswith("Page 0")
     assert [code.coder for code in annotations.codes_by_key[first.key]] == ["one", "two"]
@@ -58,6 +58,8 @@ def test_a_good_corpus_loads(corpus: Path) -> None:
         ("gold", lambda row: row.update(article="b0"), r"line 3: article 'b0'"),
         ("gold", lambda row: row.update(part="footer"), r"line 3: part 'footer'"),
         ("gold", lambda row: row.update(reason=" "), r"line 3: the reason is empty"),
+        ("gold", lambda row: row.update(attacked=["safety"], frames=["economic"]), r"line 3: attacked frame 'safety'"),
+        ("gold", lambda row: row.update(attacked="safety"), r"line 3: attacked 'safety' is no list of labels"),
         ("gold", lambda row: row.pop("stance"), r"line 3: 'stance' is missing; a line has"),
         ("gold", lambda row: row.update(mood="good"), r"line 3: 'mood' is not a key of this file"),
         ("codes", lambda row: row.update(coder_kind="robot"), r"line 3: coder_kind 'robot'"),
@@ -75,6 +77,11 @@ def test_what_is_wrong_is_named_with_file_and_line(file: str, edit: Callable[[di
     with pytest.raises(AnnotationError, match=message) as error:
         Annotations.load(corpus, None)
     assert str(path) in str(error.value)
+
+
+def test_a_sentence_may_attack_a_frame_that_it_evokes(corpus: Path) -> None:
+    change(corpus / "gold.jsonl", 3, lambda row: row.update(frames=["economic", "safety"], attacked=["safety"]))
+    assert Annotations.load(corpus, None).gold[2].attacked == {"safety"}
 
 
 def test_gold_needs_two_coders(corpus: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -93,6 +93,7 @@ class Gold:
     adjudicator: str
     adjudicator_kind: CoderKind
     reason: str
+    attacked: frozenset[str] = frozenset()  # those of its frames that the sentence evokes in order to reject; may be left out
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -199,14 +200,15 @@ def _read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[tuple
 def _take(row: dict[str, Any], place: str, record: type, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The row, once it has all keys of the record and no other."""
     expected = {field.name for field in fields(record)} - set(without)
-    if wrong := sorted(set(row) ^ expected):
+    optional = {field.name for field in fields(record) if field.default is not MISSING}
+    if wrong := sorted((set(row) ^ expected) - (optional - set(row))):
         what = "is missing" if wrong[0] in expected else "is not a key of this file"
         raise AnnotationError(f"{place}: '{wrong[0]}' {what}; a line has {', '.join(sorted(expected))}")
     for key in ("start", "end"):
         if key in expected and not isinstance(row[key], int):
             raise AnnotationError(f"{place}: {key} '{row[key]}' is no whole number; offsets count code points of the article's text")
-    for key in ("frames", "targets"):
-        if key in expected and not (isinstance(row[key], list) and all(isinstance(value, str) for value in row[key])):
+    for key in ("frames", "targets", "attacked"):
+        if key in row and not (isinstance(row[key], list) and all(isinstance(value, str) for value in row[key])):
             raise AnnotationError(f"{place}: {key} '{row[key]}' is no list of labels; write [] for none")
     return dict(row)
 
@@ -261,7 +263,9 @@ def _gold(row: dict[str, Any], place: str, codebook: Codebook, articles: Mapping
     known(row["part"], PARTS, what="part", place=place)
     if not str(row["reason"]).strip():
         raise AnnotationError(f"{place}: the reason is empty; adjudication says why, if only that the coders agree")
-    return Gold(**_coded(row, place, codebook, articles))
+    for frame in row.get("attacked", []):
+        known(frame, row["frames"], what="attacked frame", place=place)
+    return Gold(**{**_coded(row, place, codebook, articles), "attacked": frozenset(row.get("attacked", []))})
 
 
 def _check_codes(path: Path, codes: list[tuple[str, Annotation]]) -> None:
@@ -418,6 +422,7 @@ def mix(annotations: Annotations) -> Table:
         "frames together": ", ".join(f"{one} + {other} {count}" for (one, other), count in sorted(pairs.items())) or "none",
         "taking a side, with words of threat": str(sum(bool(_THREAT.search(text)) for _, text in readable)),
         "taking a side, with words of sympathy": str(sum(bool(_SYMPATHY.search(text)) for _, text in readable)),
+        "attacking a frame that they evoke": str(sum(bool(row.attacked) for row in gold)),
         "settled by an adjudicator": str(sum(row.adjudicator != AGREED for row in gold)),
         "changed on a second reading": str(sum(row.reason.startswith("re-read") for row in gold)),
     }

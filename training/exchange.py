@@ -126,7 +126,9 @@ def _kind(kind: Kind) -> CoderKind:
 
 def _row(row: Annotation | Gold) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    return {**found, "frames": sorted(row.frames)}
+    if not found.get("attacked"):
+        found.pop("attacked", None)
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in found.items()}
 
 
 def _tell(outcome: Outcome, summary: str) -> None:
