@@ -161,9 +161,7 @@ def warnings(corpus: Corpus, groups: dict[str, list[Row]], metrics: dict[str, An
     if not scores.manifest.get("complete", True):
         found.append("The corpus is not scored to its end: the run was stopped; the same command goes on.")
     if corpus.audit is not None and corpus.audit.uncoded > 0:
-        found.append(
-            f"{corpus.audit.uncoded} sentences of the sample are not coded; they are taken to be like those coded of their stratum."
-        )
+        found.append(f"{plural(corpus.audit.uncoded, 'sentence')} of the sample not coded: taken to be like those coded of their stratum.")
     if corpus.audit is not None and any("machine" in coder for coder in corpus.audit.coders):
         found.append("The sample was coded by machine coders: the shares are what those would find, not what people would.")
     found += unreliable(scores, metrics)
