@@ -60,9 +60,9 @@ class Sentence:
 class Article:
     """Text as published, with an id.
 
-    >>> article = Article("Mayor speaks\\n\\nShe arrived from the U.S. Nobody met her.")
+    >>> article = Article("Mayor speaks\\n\\nShe lives in the U.S. He does not.")
     >>> [(s.text, s.part) for s in article.sentences]
-    [('Mayor speaks', 'headline'), ('She arrived from the U.S.', 'body'), ('Nobody met her.', 'body')]
+    [('Mayor speaks', 'headline'), ('She lives in the U.S.', 'body'), ('He does not.', 'body')]
     """
 
     text: str

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from slant import __version__, report
+from slant import __version__, render
 from slant.article import Article
 from slant.checkpoint import CheckpointError
 from slant.files import MOST_BYTES, STDIN, InputError, expand
@@ -275,8 +275,8 @@ def _destination(output: str | None, format: Format | None) -> Path | Folder | L
         raise UsageError("--format goes with -o - or with a folder; a file's format is told by its suffix")
     if path is None:
         return None
-    if path.suffix not in report.SUFFIXES:
-        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(report.SUFFIXES)}, or a folder without a suffix")
+    if path.suffix not in render.SUFFIXES:
+        raise UsageError(f"--output {output}: its suffix names no format; use {', '.join(render.SUFFIXES)}, or a folder without a suffix")
     if not path.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {path.parent} does not exist; make it first")
     return path
@@ -284,14 +284,14 @@ def _destination(output: str | None, format: Format | None) -> Path | Folder | L
 
 def _render(readings: Iterator[Reading], output: str | None, write_to: Path | Folder | str | None) -> None:
     if isinstance(write_to, Path):
-        report.write(readings, write_to)
+        render.write(readings, write_to)
     elif isinstance(write_to, str):
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        report.FORMATS[write_to](readings, sys.stdout)
+        render.FORMATS[write_to](readings, sys.stdout)
     else:
         console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
         for reading in readings:
-            report.show(reading, console)
+            render.show(reading, console)
 
 
 def _progress(names: list[str | InputError], *, shown: bool) -> Iterator[str | InputError]:

@@ -147,7 +147,7 @@ class Reading:
         }
 
     def _repr_html_(self) -> str:
-        from slant.report import html  # drawn only where a notebook asks
+        from slant.render import html  # drawn only where a notebook asks
 
         return html(self)
 

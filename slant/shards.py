@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from slant.report import safe_cell
+from slant.render import safe_cell
 
 MANIFEST, FAILURES, PROGRESS = "manifest.json", "failures.jsonl", "progress"
 TABLES = ("sentences", "articles")

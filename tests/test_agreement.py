@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from training.agreement import ac1, agreement, alpha, coincidences, confusion_tables, disputed_table, label_table
+from slant.agreement import alpha, alphas, coincidences
+from training.agreement import ac1, agreement, confusion_tables, disputed_table, label_table
 from training.annotations import Annotation, Annotations
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections A, B and C (nominal).
@@ -85,3 +86,12 @@ def test_the_details_name_labels_confusions_and_disputes(tiny_corpus: Path) -> N
     assert "two: economic, neutral," in drawn
     assert "economic + safety" in drawn
     assert "the coders agree" in drawn
+
+
+def test_alphas_of_a_sample_are_over_sentences_coded_again() -> None:
+    said = [("1", "a", ["x"], "pro"), ("1", "b", ["x"], "pro"), ("2", "a", [], "con"), ("2", "b", [], "pro"), ("3", "a", ["x"], "con")]
+    rows = [{"id": one, "coder": coder, "frames": frames, "stance": stance, "voice": "author"} for one, coder, frames, stance in said]
+    found = alphas(rows, ["x"])
+    assert found["x"] == 1
+    assert found["stance"] == alpha(coincidences([("pro", "pro"), ("con", "pro")], ["pro", "con"]))
+    assert math.isnan(found["voice"])

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from slant.article import split
 from slant.codebook import AnnotationError
 from tests.conftest import TARGET
 from training.annotations import Annotations, counts, mix
-from training.commands import ANNOTATIONS
+from training.commands import ANNOTATIONS, ROOT
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_good_corpus_loads(corpus: Path) -> None:
     assert len(annotations.codes) == 2 * len(annotations.gold)
     assert annotations.missing == []
     assert counts(annotations).row_count == 2
-    assert mix(annotations).row_count == 12
+    assert mix(annotations).row_count == 13
     first = annotations.gold[0]
     assert annotations.sentence_text(first).startswith("Page 0")
     assert [code.coder for code in annotations.codes_by_key[first.key]] == ["one", "two"]
@@ -56,6 +58,8 @@ def test_a_good_corpus_loads(corpus: Path) -> None:
         ("gold", lambda row: row.update(article="b0"), r"line 3: article 'b0'"),
         ("gold", lambda row: row.update(part="footer"), r"line 3: part 'footer'"),
         ("gold", lambda row: row.update(reason=" "), r"line 3: the reason is empty"),
+        ("gold", lambda row: row.update(attacked=["safety"], frames=["economic"]), r"line 3: attacked frame 'safety'"),
+        ("gold", lambda row: row.update(attacked="safety"), r"line 3: attacked 'safety' is no list of labels"),
         ("gold", lambda row: row.pop("stance"), r"line 3: 'stance' is missing; a line has"),
         ("gold", lambda row: row.update(mood="good"), r"line 3: 'mood' is not a key of this file"),
         ("codes", lambda row: row.update(coder_kind="robot"), r"line 3: coder_kind 'robot'"),
@@ -73,6 +77,11 @@ def test_what_is_wrong_is_named_with_file_and_line(file: str, edit: Callable[[di
     with pytest.raises(AnnotationError, match=message) as error:
         Annotations.load(corpus, None)
     assert str(path) in str(error.value)
+
+
+def test_a_sentence_may_attack_a_frame_that_it_evokes(corpus: Path) -> None:
+    change(corpus / "gold.jsonl", 3, lambda row: row.update(frames=["economic", "safety"], attacked=["safety"]))
+    assert Annotations.load(corpus, None).gold[2].attacked == {"safety"}
 
 
 def test_gold_needs_two_coders(corpus: Path) -> None:
@@ -124,3 +133,45 @@ def test_the_shipped_corpus_is_valid_without_the_third_party_texts() -> None:
     assert all(article.text for article in written)
     assert "biden-admin-prioritizes-migrant-movement-over-security" in annotations.articles
     assert {code.coder_kind for code in annotations.codes} == {"machine"}
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    command = [sys.executable, "-m", "training.annotations", *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, cwd=ROOT, text=True)
+    assert found.returncode == code, found.stdout + found.stderr
+    return found.stdout + found.stderr
+
+
+def test_articles_are_added_and_wait_to_be_coded(corpus: Path, tmp_path: Path) -> None:
+    text = tmp_path / "texts" / "mine.txt"
+    text.parent.mkdir()
+    text.write_text("The harbour opened. Nobody came.")
+    options = ["--target", TARGET, "--annotations", corpus]
+    assert "1 articles added" in run("add", text, *options)
+    added = Annotations.load(corpus, None).articles["mine"]
+    assert (added.origin, added.text, added.targets) == ("written", text.read_text(), (TARGET,))
+    assert "has an article 'mine' already" in run("add", text, *options, code=2)
+    text = text.rename(text.with_name("theirs.txt"))
+    assert "1 articles added" in run("add", text, *options, "--texts", text.parent, "--licence", "all rights reserved")
+    assert Annotations.load(corpus, text.parent).articles["theirs"].path == "theirs.txt"
+    assert Annotations.load(corpus, None).articles["theirs"].text is None
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [(b"\xff\xfe", TARGET, "not UTF-8"), (b"Open it.", "opening the harbor", f"did you mean '{TARGET}'"), (None, TARGET, "no such file")],
+)
+def test_what_cannot_be_added_is_one_line(content: bytes | None, target: str, message: str, corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new.txt"
+    if content is not None:
+        path.write_bytes(content)
+    before = (corpus / "articles.jsonl").read_text()
+    found = run("add", path, "--target", target, "--annotations", corpus, code=2)
+    assert message in found
+    assert len(found.splitlines()) == 1
+    assert (corpus / "articles.jsonl").read_text() == before
+
+
+def test_the_datasheet_is_of_this_very_corpus() -> None:
+    datasheet = (ANNOTATIONS / "README.md").read_text(encoding="utf-8")
+    assert f"digest {Annotations.load(ANNOTATIONS, None).digest[:12]}" in datasheet

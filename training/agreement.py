@@ -11,10 +11,10 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
+from slant.agreement import alpha, coincidences
 from slant.codebook import Codebook
 from training.annotations import Annotation, Annotations, Gold
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, run
@@ -31,49 +31,6 @@ class Agreement:
     low: float
     high: float
     sentences: int
-
-
-def coincidences(units: Sequence[Sequence[Hashable]], values: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Count the pairs of values that coders gave the same units.
-
-    Args:
-        units: for each unit the values that coders gave it; a coder who gave none is left out.
-        values: all that may occur.
-
-    Returns:
-        The symmetric coincidence matrix, shape (values, values). Units with one value pair with nothing.
-    """
-    index = {value: i for i, value in enumerate(values)}
-    matrix = np.zeros((len(values), len(values)))
-    for unit in units:
-        if len(unit) < 2:
-            continue
-        row = np.bincount([index[value] for value in unit], minlength=len(values)).astype(float)
-        matrix += (np.outer(row, row) - np.diag(row)) / (len(unit) - 1)
-    return matrix
-
-
-def alpha(matrix: NDArray[np.float64]) -> float:
-    """Krippendorff's alpha for nominal data.
-
-    Args:
-        matrix: of coincidences, shape (values, values).
-
-    Returns:
-        1 for perfect agreement, 0 for that of chance; NaN if fewer than two values occur.
-
-    Source:
-        Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability".
-
-    >>> round(alpha(coincidences([(0, 1), (1, 1), (0, 1), (0, 0), (0, 0), (0, 1), (0, 0), (0, 0), (1, 0), (0, 0)], [0, 1])), 3)
-    0.095
-    """
-    totals = matrix.sum(axis=1)
-    pairs = totals.sum()
-    expected = totals.sum() ** 2 - (totals**2).sum()
-    if expected == 0:
-        return float("nan")
-    return float(1 - (pairs - 1) * (pairs - np.trace(matrix)) / expected)
 
 
 def ac1(units: Sequence[Sequence[Hashable]], values: Sequence[Hashable]) -> float:

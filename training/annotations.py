@@ -7,12 +7,12 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.table import Table
@@ -26,6 +26,7 @@ CoderKind = Literal["human", "machine"]
 ORIGINS: tuple[Origin, ...] = ("written", "third-party")
 CODER_KINDS: tuple[CoderKind, ...] = ("human", "machine")
 FEWEST_CODERS = 2  # of every gold sentence
+AGREED = "agreement"  # adjudicator of the sentences on which the coders agree
 
 # Words that lean to a side by themselves: the corpus must hold many where the sentence takes the other one.
 _THREAT = re.compile(
@@ -92,6 +93,7 @@ class Gold:
     adjudicator: str
     adjudicator_kind: CoderKind
     reason: str
+    attacked: frozenset[str] = frozenset()  # those of its frames that the sentence evokes in order to reject; may be left out
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -198,14 +200,15 @@ def _read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[tuple
 def _take(row: dict[str, Any], place: str, record: type, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The row, once it has all keys of the record and no other."""
     expected = {field.name for field in fields(record)} - set(without)
-    if wrong := sorted(set(row) ^ expected):
+    optional = {field.name for field in fields(record) if field.default is not MISSING}
+    if wrong := sorted((set(row) ^ expected) - (optional - set(row))):
         what = "is missing" if wrong[0] in expected else "is not a key of this file"
         raise AnnotationError(f"{place}: '{wrong[0]}' {what}; a line has {', '.join(sorted(expected))}")
     for key in ("start", "end"):
         if key in expected and not isinstance(row[key], int):
             raise AnnotationError(f"{place}: {key} '{row[key]}' is no whole number; offsets count code points of the article's text")
-    for key in ("frames", "targets"):
-        if key in expected and not (isinstance(row[key], list) and all(isinstance(value, str) for value in row[key])):
+    for key in ("frames", "targets", "attacked"):
+        if key in row and not (isinstance(row[key], list) and all(isinstance(value, str) for value in row[key])):
             raise AnnotationError(f"{place}: {key} '{row[key]}' is no list of labels; write [] for none")
     return dict(row)
 
@@ -260,7 +263,9 @@ def _gold(row: dict[str, Any], place: str, codebook: Codebook, articles: Mapping
     known(row["part"], PARTS, what="part", place=place)
     if not str(row["reason"]).strip():
         raise AnnotationError(f"{place}: the reason is empty; adjudication says why, if only that the coders agree")
-    return Gold(**_coded(row, place, codebook, articles))
+    for frame in row.get("attacked", []):
+        known(frame, row["frames"], what="attacked frame", place=place)
+    return Gold(**{**_coded(row, place, codebook, articles), "attacked": frozenset(row.get("attacked", []))})
 
 
 def _check_codes(path: Path, codes: list[tuple[str, Annotation]]) -> None:
@@ -326,6 +331,61 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
     )
 
 
+@app.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Text files, UTF-8, one article each.")],
+    target: Annotated[list[str], typer.Option("--target", metavar="TEXT", help="A target of the codebook; repeat for several.")],
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    outlet: Annotated[str, typer.Option("--outlet", metavar="NAME")] = "",
+    genre: Annotated[
+        str, typer.Option("--genre", metavar="NAME", help="op-ed, editorial, column, letter, essay, news, speech …")
+    ] = "op-ed",
+    date: Annotated[str, typer.Option("--date", metavar="DATE", help="YYYY, YYYY-MM or YYYY-MM-DD.")] = "",
+    licence: Annotated[str, typer.Option("--licence", metavar="TEXT")] = "CC BY 4.0",
+    source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where third-party texts were found.")] = "",
+) -> None:
+    """List articles in articles.jsonl: with --texts, third-party texts in that folder; without, texts that are copied into the corpus."""
+    annotations = Annotations.load(folder, texts)
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        if not file.is_file():
+            raise AnnotationError(f"{file}: no such file; give text files")
+        content = file.read_bytes()
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(f"{file}: not UTF-8 ({error}); convert it first, offsets count its code points") from None
+        if file.stem in annotations.articles or any(row["id"] == file.stem for row in rows):
+            raise AnnotationError(f"{file}: the corpus has an article '{file.stem}' already; rename the file")
+        if texts is not None and not file.resolve().is_relative_to(texts.resolve()):
+            raise AnnotationError(f"{file}: not in {texts}; third-party texts stay in the folder that --texts gives")
+        path = file.resolve().relative_to(texts.resolve()) if texts else Path("written") / file.name
+        row = {"id": file.stem, "origin": "third-party" if texts else "written", "genre": genre, "outlet": outlet, "date": date}
+        row |= {"path": path.as_posix(), "sha256": hashlib.sha256(content).hexdigest(), "licence": licence, "source": source}
+        rows.append({**row, "targets": [known(one, annotations.codebook.targets, what="target", place="--target") for one in target]})
+        if texts is None:
+            (folder / "written").mkdir(exist_ok=True)
+            if (home := folder / path).resolve() != file.resolve():
+                if home.exists():
+                    raise AnnotationError(f"{home}: there is a file already; rename {file}")
+                home.write_bytes(content)
+    append_rows(folder / "articles.jsonl", rows)
+    print(f"{len(rows)} articles added to {folder / 'articles.jsonl'}")
+
+
+def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add lines to one of the corpus's files, whole or not at all."""
+    write_rows(path, rows, before=path.read_text(encoding="utf-8"))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, before: str = "") -> None:
+    """Write one of the corpus's files, whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(before + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(path)
+
+
 def counts(annotations: Annotations) -> Table:
     """Count articles, sentences and labels by kind of text."""
     book = annotations.codebook
@@ -362,7 +422,8 @@ def mix(annotations: Annotations) -> Table:
         "frames together": ", ".join(f"{one} + {other} {count}" for (one, other), count in sorted(pairs.items())) or "none",
         "taking a side, with words of threat": str(sum(bool(_THREAT.search(text)) for _, text in readable)),
         "taking a side, with words of sympathy": str(sum(bool(_SYMPATHY.search(text)) for _, text in readable)),
-        "settled by an adjudicator": str(sum(row.adjudicator != "agreement" for row in gold)),
+        "attacking a frame that they evoke": str(sum(bool(row.attacked) for row in gold)),
+        "settled by an adjudicator": str(sum(row.adjudicator != AGREED for row in gold)),
         "changed on a second reading": str(sum(row.reason.startswith("re-read") for row in gold)),
     }
     if {"favor", "against"} <= set(book.stance_labels):

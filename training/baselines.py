@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from transformers import AutoModel
 
 from slant.windows import tokenizer_from
 from training.examples import Labels
-from training.fit import base_folder
+from training.fit import base_encoder
 from training.recipe import Recipe
 
 Features: TypeAlias = "NDArray[np.float32] | csr_matrix"
@@ -48,7 +47,7 @@ def logistic_regression(train: Features, train_labels: Labels, test: Features) -
 
 def embedder(recipe: Recipe, tokenizer: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """The recipe's base encoder, frozen: sentences to mean-pooled unit vectors (sentences, hidden)."""
-    encoder = AutoModel.from_pretrained(base_folder(recipe), add_pooling_layer=False, use_safetensors=True).eval()
+    encoder = base_encoder(recipe).eval()
     pieces = tokenizer_from(tokenizer)
     pieces.enable_truncation(MOST_TOKENS)
     pieces.enable_padding()

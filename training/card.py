@@ -1,11 +1,21 @@
-"""Writes a checkpoint's model card from the metrics of its training run."""
+"""Writes a checkpoint's model card from the metrics of its training run.
 
-from typing import Any
+``python -m training.card`` draws the shipped one anew, with a cross-validation that ended after the training.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
 
 import jinja2
+import typer
 
+from slant.checkpoint import CODEBOOK, CheckpointError
 from slant.codebook import Codebook
+from training.commands import MODEL, ROOT, TrainingError, run
 from training.recipe import Recipe
+
+EVALUATION = ROOT / "training" / "evaluation.json"
 
 _CARD = """\
 ---
@@ -80,3 +90,43 @@ def card(metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> str:
     environment = jinja2.Environment(keep_trailing_newline=True, autoescape=False)
     template = environment.from_string(_CARD)
     return template.render(metrics=metrics, recipe=recipe, codebook=codebook, f=lambda x: f"{x:.2f}", p=lambda x: f"{x:.1%}")
+
+
+def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
+    """The kept evaluation, if it is of these annotations and this recipe."""
+    if not path.exists():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    same = result["annotations_sha256"] == annotations_sha256 and result["recipe_sha256"] == recipe_sha256
+    return result if same else None
+
+
+def write(folder: Path, metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> None:
+    """Write ``metrics.json`` and the card into a checkpoint's folder."""
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card(metrics, recipe, codebook), encoding="utf-8")
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The checkpoint whose card is drawn anew.")] = MODEL,
+) -> None:
+    """Draw a checkpoint's card anew, with the cross-validation that training.evaluate has kept since."""
+    try:
+        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{model / 'metrics.json'}: cannot be read ({error}); give --model a folder written by training.train"
+        ) from None
+    found = recorded(metrics["annotations_sha256"], metrics["recipe_sha256"])
+    if found is None:
+        raise TrainingError(f"{EVALUATION}: no cross-validation of this checkpoint's annotations and recipe; run training.evaluate first")
+    write(model, {**metrics, "cross_validation": found}, Recipe.load(model / "recipe.toml"), Codebook.load(model / CODEBOOK))
+    print(f"wrote {model / 'README.md'}")
+
+
+if __name__ == "__main__":
+    run(app)

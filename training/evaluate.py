@@ -4,12 +4,16 @@
 """
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
 from rich.table import Table
@@ -22,6 +26,7 @@ from training import baselines
 from training.agreement import Agreement, agreement, codes
 from training.annotations import Annotations, Gold
 from training.calibrate import calibrate
+from training.card import EVALUATION
 from training.commands import ANNOTATIONS, ROOT, RUNS, FolderOption, TextsOption, TrainingError, console, run
 from training.examples import Example, Labels, examples
 from training.fit import base_folder, fit, fresh_network, labels, logits
@@ -31,7 +36,6 @@ from training.metrics import CalibrationError, FrameF1, LabelF1
 from training.recipe import Recipe
 from training.tasks import Suggestion, Task, tasks
 
-EVALUATION = ROOT / "training" / "evaluation.json"
 MODEL_NAME = "slant"
 
 
@@ -125,49 +129,51 @@ def read_logits(values: NDArray[np.float64], codebook: Codebook, calibration: An
 def cross_validate(annotations: Annotations, recipe: Recipe, scratch: Path) -> tuple[list[Gold], Labels, dict[str, Predictions]]:
     """Predict every article by a model, and by baselines, that never saw its group.
 
+    Folds run side by side, a process for each core with one thread of its own.
+
     Returns:
         The gold rows, their labels, and the predictions of each method in the same order.
     """
-    codebook = annotations.codebook
     groups = article_groups(annotations)
     ids = sorted(groups)
     folds = split(ids, groups, {key: annotations.articles[key].kind for key in ids}, folds=recipe.folds, seed=recipe.seed)
+    workers = min(len(os.sched_getaffinity(0)), recipe.folds)
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        calls = [pool.submit(_fold, annotations, recipe, groups, number, test, scratch) for number, test in enumerate(folds, start=1)]
+        results = [call.result() for call in calls]
+    gold = [row for rows, _ in results for row in rows]
+    methods = {name: _join([found[name] for _, found in results]) for name in results[0][1]}
+    return gold, Labels.of(gold, annotations.codebook), methods
+
+
+def _fold(
+    annotations: Annotations, recipe: Recipe, groups: dict[str, str], number: int, test_ids: list[str], scratch: Path
+) -> tuple[list[Gold], dict[str, Predictions]]:
+    """Train on the articles outside a fold and predict those in it."""
+    codebook = annotations.codebook
     source = tokenizer_text(recipe)
     tokenizer = tokenizer_from(source)
-    embed = baselines.embedder(recipe, source)
 
     def packed(articles: Sequence[str]) -> list[Example]:
         return examples(annotations, articles, tokenizer, window=recipe.window, left_context=recipe.left_context)
 
-    gold: list[Gold] = []
-    parts: dict[str, list[Predictions]] = {}
-    for number, test_ids in enumerate(folds, start=1):
-        held = set(test_ids)
-        rest = [key for key in ids if key not in held]
-        train_ids, validation_ids = hold_out(annotations, rest, groups, recipe)
-        train, validation, test = packed(train_ids), packed(validation_ids), packed(test_ids)
-        network = fit(
-            fresh_network(recipe, codebook),
-            train,
-            recipe,
-            codebook,
-            state=scratch / f"fold-{number}.pt",
-            title=f"fold {number}/{recipe.folds}",
-        )
-        calibration = calibrate(logits(network, validation), labels(validation), codebook)
-        found = {MODEL_NAME: read_logits(logits(network, test), codebook, calibration)}
-        seen = [*train, *validation]  # the baselines choose nothing on validation articles, so they train on them too
-        seen_texts, test_texts = ([annotations.sentence_text(row) for example in some for row in example.gold] for some in (seen, test))
-        seen_labels = labels(seen)
-        found["majority class"] = Predictions(baselines.majority(seen_labels, len(test_texts)))
-        words = baselines.tf_idf(seen_texts, test_texts)
-        found["TF-IDF + logistic regression"] = Predictions(baselines.logistic_regression(words[0], seen_labels, words[1]))
-        vectors = embed(seen_texts), embed(test_texts)
-        found["embeddings + logistic regression"] = Predictions(baselines.logistic_regression(vectors[0], seen_labels, vectors[1]))
-        for name, predictions in found.items():
-            parts.setdefault(name, []).append(predictions)
-        gold += [row for example in test for row in example.gold]
-    return gold, Labels.of(gold, codebook), {name: _join(some) for name, some in parts.items()}
+    held = set(test_ids)
+    train_ids, validation_ids = hold_out(annotations, [key for key in groups if key not in held], groups, recipe)
+    train, validation, test = packed(train_ids), packed(validation_ids), packed(test_ids)
+    title = f"fold {number}/{recipe.folds}"
+    network = fit(fresh_network(recipe, codebook), train, recipe, codebook, state=scratch / f"fold-{number}.pt", title=title, bar=False)
+    calibration = calibrate(logits(network, validation), labels(validation), codebook)
+    found = {MODEL_NAME: read_logits(logits(network, test), codebook, calibration)}
+    seen = [*train, *validation]  # the baselines choose nothing on validation articles, so they train on them too
+    seen_texts, test_texts = ([annotations.sentence_text(row) for example in some for row in example.gold] for some in (seen, test))
+    seen_labels = labels(seen)
+    found["majority class"] = Predictions(baselines.majority(seen_labels, len(test_texts)))
+    words = baselines.tf_idf(seen_texts, test_texts)
+    found["TF-IDF + logistic regression"] = Predictions(baselines.logistic_regression(words[0], seen_labels, words[1]))
+    embed = baselines.embedder(recipe, source)
+    vectors = embed(seen_texts), embed(test_texts)
+    found["embeddings + logistic regression"] = Predictions(baselines.logistic_regression(vectors[0], seen_labels, vectors[1]))
+    return [row for example in test for row in example.gold], found
 
 
 def model_agreement(predicted: Labels, gold: Sequence[Gold], codebook: Codebook) -> dict[str, Agreement]:
@@ -289,15 +295,6 @@ def tables(result: dict[str, Any]) -> list[Table]:
         errors.add_column(head)
     errors.add_row(*(f"{value:.3f}" for value in result["calibration_error"].values()))
     return [f1, alphas, errors]
-
-
-def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
-    """The kept evaluation, if it is of these annotations and this recipe."""
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = result["annotations_sha256"] == annotations_sha256 and result["recipe_sha256"] == recipe_sha256
-    return result if same else None
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

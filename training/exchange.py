@@ -3,9 +3,6 @@
 ``python -m training.exchange export label-studio --output tasks/``, then ``import label-studio export.json --coder NAME``, then ``settle``.
 """
 
-import json
-import os
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slant.reader import load
-from training.annotations import Annotation, Annotations, CoderKind, Gold
+from training.annotations import Annotation, Annotations, CoderKind, Gold, append_rows, write_rows
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, TrainingError, console, run
 from training.formats import FORMATS
 from training.tasks import Outcome, reread, settle, take, tasks
@@ -80,7 +77,7 @@ def import_codes(
     annotations = Annotations.load(folder, texts)
     answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
     outcome = take(annotations, answers, coder=coder, kind=_kind(kind))
-    _append(folder / "codes.jsonl", [_row(row) for row in outcome.annotations])
+    append_rows(folder / "codes.jsonl", [_row(row) for row in outcome.annotations])
     _tell(outcome, f"{len(outcome.annotations)} codes added, {outcome.unchanged} there already")
 
 
@@ -97,7 +94,7 @@ def settle_gold(
     annotations = Annotations.load(folder, texts)
     answers = [answer for file in files or () for answer in FORMATS[tool.value].read(file)]
     outcome = settle(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
-    _append(folder / "gold.jsonl", [_row(row) for row in outcome.gold])
+    append_rows(folder / "gold.jsonl", [_row(row) for row in outcome.gold])
     settled = len({(row.article, row.target) for row in outcome.gold})
     _tell(outcome, f"{len(outcome.gold)} gold sentences added, {settled} articles settled")
 
@@ -119,7 +116,7 @@ def reread_gold(
     outcome = reread(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
     changed = {row.key: row for row in outcome.gold}
     if changed:
-        _write(folder / "gold.jsonl", [_row(changed.get(row.key, row)) for row in annotations.gold])
+        write_rows(folder / "gold.jsonl", [_row(changed.get(row.key, row)) for row in annotations.gold])
     _tell(outcome, f"{len(outcome.gold)} gold sentences changed, {outcome.unchanged} confirmed")
 
 
@@ -129,19 +126,9 @@ def _kind(kind: Kind) -> CoderKind:
 
 def _row(row: Annotation | Gold) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    return {**found, "frames": sorted(row.frames)}
-
-
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Add lines to a file, whole or not at all."""
-    if rows:
-        _write(path, rows, before=path.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, rows: Sequence[dict[str, Any]], *, before: str = "") -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(before + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(partial, path)
+    if not found.get("attacked"):
+        found.pop("attacked", None)
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in found.items()}
 
 
 def _tell(outcome: Outcome, summary: str) -> None:

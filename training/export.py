@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -77,6 +78,7 @@ def export(
 
 
 def _export_onnx(network: Network, path: Path) -> None:
+    logging.getLogger("onnxruntime").setLevel(logging.ERROR)  # it tells of every node
     ids = torch.randint(5, 100, (1, 24))
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")

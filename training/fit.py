@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,18 +46,23 @@ def base_folder(recipe: Recipe) -> Path | str:
     return folder
 
 
-def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
-    """The base encoder with new heads, seeded."""
-    transformers_logging.set_verbosity_error()
+def base_encoder(recipe: Recipe) -> Any:
+    """The recipe's base encoder as it is published, without its pooling layer, its name and class left to transformers."""
+    transformers_logging.set_verbosity_error()  # it reports the pooling layer's weights as unexpected
     transformers_logging.disable_progress_bar()
-    torch.manual_seed(recipe.seed)
-    encoder = AutoModel.from_pretrained(
+    return AutoModel.from_pretrained(
         base_folder(recipe),
         add_pooling_layer=False,
         use_safetensors=True,
         hidden_dropout_prob=0.0,  # dropout inside the encoder doubles a step's time on a processor
         attention_probs_dropout_prob=0.0,
     )
+
+
+def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
+    """The base encoder with new heads, seeded."""
+    torch.manual_seed(recipe.seed)
+    encoder = base_encoder(recipe)
     label_count = len(codebook.frames) + len(codebook.stances) + len(codebook.voices)
     network = Network(encoder, encoder.config.hidden_size, label_count, dropout=recipe.dropout)
     if recipe.freeze_embeddings:
@@ -64,7 +70,9 @@ def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
     return network
 
 
-def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str) -> Network:
+def fit(
+    network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str, bar: bool = True
+) -> Network:
     """Fit the network in place; after each epoch its state is kept, and a later call goes on from there.
 
     Args:
@@ -74,6 +82,7 @@ def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Co
         codebook: says how many labels each head has.
         state: file for the state of work under way; its content is bound to these examples and this recipe.
         title: shown at the progress bar.
+        bar: whether to draw one on a terminal; else a line an epoch is printed.
 
     Returns:
         The same network, in evaluation mode.
@@ -99,7 +108,7 @@ def fit(network: Network, train: Sequence[Example], recipe: Recipe, codebook: Co
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not os.isatty(2)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not (bar and os.isatty(2))) as progress:
         task = progress.add_task(title, total=steps, completed=first_epoch * steps_per_epoch, loss="")
         for epoch in range(first_epoch, recipe.epochs):
             torch.manual_seed(recipe.seed * 1000 + epoch)

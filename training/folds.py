@@ -1,6 +1,8 @@
 """Which articles belong together, and how they are split: by group of near-duplicates, never by sentence."""
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -47,12 +49,18 @@ def near_duplicates(texts: Mapping[str, str]) -> dict[str, str]:
 def split(ids: Sequence[str], groups: Mapping[str, str], strata: Mapping[str, str], *, folds: int, seed: int) -> list[list[str]]:
     """Split articles into folds: groups stay whole, and each stratum is spread over the folds.
 
+    Strata with fewer articles than folds are spread as one.
+
     Returns:
         The ids of each fold, every id in exactly one.
     """
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     names = np.array(list(ids))
-    parts = splitter.split(names, [strata[i] for i in ids], [groups[i] for i in ids])
+    sizes = Counter(strata[i] for i in ids)
+    kinds = [strata[i] if sizes[strata[i]] >= folds else "" for i in ids]
+    with warnings.catch_warnings():  # the one that is left may still be smaller than the folds
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        parts = list(splitter.split(names, kinds, [groups[i] for i in ids]))
     return [list(map(str, names[test])) for _, test in parts]
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
@@ -90,8 +90,8 @@ def label_studio_config(codebook: Codebook) -> str:
         several = code == "frames"
         title = f"{code.capitalize()}: none, one or several" if several else code.capitalize()
         choices = "".join(
-            f"\n      <Choice value={quoteattr(label)} hint={quoteattr(definition)} hotkey={quoteattr(key)}/>"
-            for (label, definition), key in zip(labels.items(), _hotkeys(code), strict=False)
+            f"\n      <Choice value={quoteattr(label)} hint={quoteattr(definition)}{_hotkey(code, i)}/>"
+            for i, (label, definition) in enumerate(labels.items())
         )
         kind = "multiple" if several else "single-radio"
         required = "" if several else ' required="true"'
@@ -107,8 +107,9 @@ def label_studio_config(codebook: Codebook) -> str:
     )
     return (
         "<View>\n"
+        "  <Style>.sentence div, .sentence span { font-size: 1.15rem; font-weight: 600 }</Style>\n"
         '  <View style="color:#777"><Text name="where" value="$where"/><Text name="before" value="$before"/></View>\n'
-        '  <View style="font-size:1.25em;padding:.6em 0"><Text name="text" value="$text"/></View>\n'
+        '  <View className="sentence"><Text name="text" value="$text"/></View>\n'
         '  <View style="color:#777"><Text name="after" value="$after"/></View>\n'
         '  <Header size="5" value="Stance towards: $target"/>\n'
         '  <Text name="scope" value="$scope"/>\n'
@@ -127,56 +128,70 @@ def read_label_studio(path: Path) -> Iterator[Answer]:
     rows = _json(path)
     if not isinstance(rows, list):
         raise AnnotationError(f"{path}: not a list of tasks; export from Label Studio as JSON (not JSON-MIN)")
+    several = len({_annotator(a) for row in rows if isinstance(row, dict) for a in row.get("annotations", [])}) > 1
     for number, row in enumerate(rows, start=1):
         place = f"{path} task {row.get('id', number)}"
         if not isinstance(row.get("data"), dict):
             raise AnnotationError(f"{place}: it has no 'data'; export from Label Studio as JSON (not JSON-MIN)")
-        data, kept = row["data"], [a for a in row.get("annotations", []) if not a.get("was_cancelled")]
+        kept = [a for a in row.get("annotations", []) if not a.get("was_cancelled")]
         for annotation in kept or [{"result": []}]:
             chosen: dict[str, list[str]] = {}
             for result in annotation["result"]:
                 value = result.get("value", {})
                 chosen.setdefault(result.get("from_name", ""), []).extend(value.get("choices") or value.get("text") or [])
-            who = annotation.get("completed_by", "")
-            yield _answer(
-                place,
-                data,
-                chosen,
-                coder=who.get("email", "") if isinstance(who, dict) else str(who),
-                reason=" ".join(chosen.get("reason", [])),
-            )
+            who = _annotator(annotation)
+            # a plain export names annotators by number only: one is whom --coder says, several are told apart by it
+            coder = who if "@" in who else f"annotator-{who}" if several and who else ""
+            yield _answer(place, row["data"], chosen, coder=coder, reason=" ".join(chosen.get("reason", [])))
+
+
+def _annotator(annotation: dict[str, Any]) -> str:
+    who = annotation.get("completed_by", "")
+    return str(who.get("email") or who.get("id", "")) if isinstance(who, dict) else str(who)
 
 
 def write_doccano(some: Sequence[Task], codebook: Codebook, folder: Path) -> list[Path]:
     """Write doccano's JSONL for a text classification project, and the label types to import there."""
-    rows = [{**_fields(task), "label": _flat(task.suggestion) if task.suggestion else []} for task in some]
+    # a suggestion given as labels would be exported as the uploader's own codes: it is shown beside the text instead
+    rows = [{**_fields(task), **({"suggestion": described(task.suggestion)} if task.suggestion else {}), "label": []} for task in some]
     path = _write_lines(folder / "tasks.jsonl", rows)
     types = folder / "labels.json"
     keys = "123456789abcdefghijklmnopqrstuvwxyz"
     names = [f"{code}{PREFIX}{label}" for code, labels in _labels(codebook).items() for label in labels]
     colours = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
     content = [
-        {"text": name, "suffixKey": key, "backgroundColor": colours[i % len(colours)], "textColor": "#ffffff"}
-        for i, (name, key) in enumerate(zip(names, keys, strict=False))
+        {
+            "text": name,
+            "suffixKey": keys[i] if i < len(keys) else None,
+            "backgroundColor": colours[i % len(colours)],
+            "textColor": "#ffffff",
+        }
+        for i, name in enumerate(names)
     ]
     types.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return [path, types]
 
 
 def read_doccano(path: Path) -> Iterator[Answer]:
-    """Read doccano's export: its zip with a file for each annotator, or one of the JSONL files in it."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                text = archive.read(name).decode("utf-8")
-                yield from _doccano_lines(f"{path}/{name}", text, coder=Path(name).stem)
-    else:
-        yield from _doccano_lines(str(path), _text(path), coder="")
+    """Read doccano's export: its zip with a file for each member of the project, or one of the JSONL files in it.
+
+    In the zip every member's file lists all tasks, so tasks that a member has not labelled are passed over there
+    where another member's file has labels.
+    """
+    if not zipfile.is_zipfile(path):
+        yield from _doccano_answers(_lines(str(path), _text(path)), coder="")
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = {name: list(_lines(f"{path}/{name}", archive.read(name).decode("utf-8"))) for name in archive.namelist()}
+    working = {name: rows for name, rows in members.items() if any(row.get("label") for _, row in rows)}
+    for name, rows in (working or members).items():
+        coder = Path(name).stem
+        yield from _doccano_answers(rows, coder="" if coder == "all" else coder)  # "all" is a project that shares its labels
 
 
-def _doccano_lines(name: str, text: str, *, coder: str) -> Iterator[Answer]:
-    for place, row in _lines(name, text):
-        yield _answer(place, row, _split(place, row.get("label", [])), coder="" if coder in ("all", "admin") else coder)
+def _doccano_answers(rows: Iterable[tuple[str, dict[str, Any]]], *, coder: str) -> Iterator[Answer]:
+    for place, row in rows:
+        yield _answer(place, row, _split(row.get("label", [])), coder=coder, reason=" ".join(row.get("Comments", [])))
 
 
 def write_prodigy(some: Sequence[Task], codebook: Codebook, folder: Path) -> list[Path]:
@@ -200,7 +215,7 @@ def read_prodigy(path: Path) -> Iterator[Answer]:
     for place, row in _lines(str(path), _text(path)):
         done = row.get("answer") == "accept"
         who = str(row.get("_annotator_id") or "")
-        yield _answer(place, row, _split(place, row.get("accept", [])) if done else {}, coder=who)
+        yield _answer(place, row, _split(row.get("accept", [])) if done else {}, coder=who)
 
 
 def write_potato(some: Sequence[Task], codebook: Codebook, folder: Path) -> list[Path]:
@@ -211,7 +226,11 @@ def write_potato(some: Sequence[Task], codebook: Codebook, folder: Path) -> list
         shown = (
             f"<small>{_escape(fields['before'])}</small><br><b>{_escape(fields['text'])}</b><br><small>{_escape(fields['after'])}</small>"
         )
-        row = {"id": task.id, "text": f"{shown}<br><i>Stance towards: {_escape(task.target)}</i>", "sentence": fields["text"]}
+        row = {
+            "id": task.id,
+            "text": f"{shown}<br><i>Stance towards: {_escape(task.target)} ({_escape(task.scope)})</i>",
+            "sentence": fields["text"],
+        }
         if said := task.suggestion:
             row["label_suggestions"] = {"frames": list(said.frames), "stance": said.stance, "voice": said.voice}
         rows.append(row)
@@ -232,12 +251,12 @@ def write_potato(some: Sequence[Task], codebook: Codebook, folder: Path) -> list
         "annotation_task_name": "slant",
         "task_dir": ".",
         "output_annotation_dir": "annotation_output",
-        "output_annotation_format": "jsonl",
+        "export_annotation_format": "jsonl",
+        "auto_export_interval": 0,
         "data_files": ["tasks.jsonl"],
         "item_properties": {"id_key": "id", "text_key": "text"},
         "annotation_schemes": schemes,
         "site_dir": "default",
-        "html_layout": "default",
         "port": 8000,
         "user_config": {"allow_all_users": True, "users": []},
     }
@@ -246,15 +265,13 @@ def write_potato(some: Sequence[Task], codebook: Codebook, folder: Path) -> list
 
 
 def read_potato(path: Path) -> Iterator[Answer]:
-    """Read Potato's ``annotated_instances.jsonl``."""
+    """Read the JSONL that Potato exports; a task that nobody coded has no row there."""
     for place, row in _lines(str(path), _text(path)):
-        chosen = {
-            scheme: [label for label, value in found.items() if value not in (False, None, "", "0", 0, "false")]
-            for scheme, found in (row.get("label_annotations") or {}).items()
-            if isinstance(found, dict)
-        }
-        key = str(row.get("id") or row.get("instance_id") or "")
-        yield _answer(place, {"id": key}, chosen, coder=str(row.get("user_id") or ""))
+        labels = row.get("labels")
+        if not isinstance(labels, dict):
+            raise AnnotationError(f"{place}: it has no 'labels'; export from Potato as jsonl (exports/jsonl/annotations.jsonl)")
+        chosen = {scheme: list(found) for scheme, found in labels.items() if isinstance(found, dict)}
+        yield _answer(place, {"id": row.get("instance_id", "")}, chosen, coder=str(row.get("user_id") or ""))
 
 
 FORMATS = {
@@ -282,8 +299,7 @@ def _answer(place: str, row: dict[str, Any], chosen: dict[str, list[str]], *, co
     """An answer from labels by code; two stances are said, for one of them is a slip."""
     for code in ("stance", "voice"):
         if len(chosen.get(code, [])) > 1:
-            raise_at = ", ".join(chosen[code])
-            chosen = {**chosen, code: [f"{raise_at} (choose one)"]}
+            chosen = {**chosen, code: [f"{', '.join(chosen[code])} (choose one)"]}
     one = {code: "".join(chosen.get(code, [])) for code in ("stance", "voice")}
     frames = tuple(chosen.get("frames", []))
     return Answer(place, str(row.get("id", "")), str(row.get("text", "")), frames, one["stance"], one["voice"], coder, reason)
@@ -294,15 +310,16 @@ def _labels(codebook: Codebook) -> dict[str, dict[str, str]]:
     return {code: {label.label: label.definition for label in labels} for code, labels in groups}
 
 
-def _hotkeys(code: str) -> str:
-    return {"frames": "123456", "stance": "qwertyu", "voice": "asdfgh"}[code]
+def _hotkey(code: str, number: int) -> str:
+    keys = {"frames": "123456789", "stance": "qwertyui", "voice": "asdfghjk"}[code]
+    return f' hotkey="{keys[number]}"' if number < len(keys) else ""
 
 
 def _flat(said: Suggestion) -> list[str]:
     return [*(f"frames{PREFIX}{frame}" for frame in said.frames), f"stance{PREFIX}{said.stance}", f"voice{PREFIX}{said.voice}"]
 
 
-def _split(place: str, labels: Sequence[str]) -> dict[str, list[str]]:
+def _split(labels: Sequence[str]) -> dict[str, list[str]]:
     """Labels such as "stance: favor" by code; one without a known code is kept, to be named as an unknown frame."""
     chosen: dict[str, list[str]] = {}
     for label in labels:
@@ -348,5 +365,5 @@ def _lines(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         except ValueError as error:
             raise AnnotationError(f"{name} line {number}: not JSON ({error}); is it the right tool's export?") from None
         if not isinstance(row, dict):
-            raise AnnotationError(f"{name} line {number}: no object; is it the right tool's export?")
+            raise AnnotationError(f"{name} line {number}: no object; is it the right tool's export, as JSONL?")
         yield f"{name} line {number}", row

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from slant.article import Article, Part, Sentence, split
 from slant.codebook import AnnotationError, Codebook, known
 from slant.reader import Reader
-from training.annotations import FEWEST_CODERS, Annotation, Annotations, CoderKind, Gold
-
-AGREED = "agreement"  # adjudicator of the sentences on which the coders agree
+from training.annotations import AGREED, FEWEST_CODERS, Annotation, Annotations, CoderKind, Gold
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +145,14 @@ def take(annotations: Annotations, answers: Iterable[Answer], *, coder: str | No
     """
     outcome = Outcome()
     by_id = {task.id: task for task in tasks(annotations)}
-    by_text = _unique_texts(by_id.values())
+    by_text = unique_texts(by_id.values())
     here = {(row.coder, row.key): row for row in annotations.codes}
     kinds = {row.coder: row.coder_kind for row in annotations.codes}
     unchanged = 0
     for answer in answers:
         try:
-            task = _task(answer, by_id, by_text)
-            frames, stance, voice = _labels(answer, annotations.codebook)
+            task = task_of(answer, by_id, by_text)
+            frames, stance, voice = labels_of(answer, annotations.codebook)
             name = answer.coder or coder
             if not name:
                 raise AnnotationError(f"{answer.place}: the file does not say who coded; give --coder")
@@ -184,12 +182,12 @@ def settle(annotations: Annotations, answers: Iterable[Answer], *, adjudicator: 
     """
     outcome = Outcome()
     by_id = {task.id: task for task in tasks(annotations)}
-    by_text = _unique_texts(by_id.values())
+    by_text = unique_texts(by_id.values())
     said: dict[tuple[str, str, int, int], Gold] = {}
     for answer in answers:
         try:
-            task = _task(answer, by_id, by_text)
-            frames, stance, voice = _labels(answer, annotations.codebook)
+            task = task_of(answer, by_id, by_text)
+            frames, stance, voice = labels_of(answer, annotations.codebook)
             if not answer.reason.strip():
                 raise AnnotationError(f"{answer.place}: no reason; an adjudicator says why")
             said[task.key] = Gold(*task.key, task.part, frames, stance, voice, adjudicator, kind, answer.reason.strip())
@@ -233,13 +231,13 @@ def reread(annotations: Annotations, answers: Iterable[Answer], *, adjudicator: 
     """
     outcome = Outcome()
     by_id = {task.id: task for task in tasks(annotations)}
-    by_text = _unique_texts(by_id.values())
+    by_text = unique_texts(by_id.values())
     gold = {row.key: row for row in annotations.gold}
     unchanged = 0
     for answer in answers:
         try:
-            task = _task(answer, by_id, by_text)
-            frames, stance, voice = _labels(answer, annotations.codebook)
+            task = task_of(answer, by_id, by_text)
+            frames, stance, voice = labels_of(answer, annotations.codebook)
             old = gold.get(task.key)
             if old is None:
                 raise AnnotationError(f"{answer.place}: {task.id} has no gold; settle its article first")
@@ -266,7 +264,7 @@ def _sentences(text: str, spans: Mapping[tuple[int, int], Part | None]) -> list[
     return [Sentence(text[a:b], a, b, part or parts.get((a, b), "body")) for (a, b), part in sorted((spans or parts).items())]
 
 
-def _task(answer: Answer, by_id: dict[str, Task], by_text: dict[str, Task]) -> Task:
+def task_of(answer: Answer, by_id: dict[str, Task], by_text: dict[str, Task]) -> Task:
     """The task that an answer is to: by its id, or by its text where the tool lost the id."""
     task = by_id.get(answer.id) if answer.id else by_text.get(_folded(answer.text))
     if task is None:
@@ -279,7 +277,8 @@ def _task(answer: Answer, by_id: dict[str, Task], by_text: dict[str, Task]) -> T
     return task
 
 
-def _labels(answer: Answer, codebook: Codebook) -> tuple[frozenset[str], str, str]:
+def labels_of(answer: Answer, codebook: Codebook) -> tuple[frozenset[str], str, str]:
+    """The frames, stance and voice of an answer, once all are chosen and known to the codebook."""
     if not answer.stance or not answer.voice:
         lacking = " and ".join(name for name, value in (("stance", answer.stance), ("voice", answer.voice)) if not value)
         raise AnnotationError(f"{answer.place}: not done, {lacking} not chosen; finish it in the tool and import again")
@@ -288,7 +287,8 @@ def _labels(answer: Answer, codebook: Codebook) -> tuple[frozenset[str], str, st
     return frames, stance, known(answer.voice, codebook.voice_labels, what="voice", place=answer.place)
 
 
-def _unique_texts(some: Iterable[Task]) -> dict[str, Task]:
+def unique_texts(some: Iterable[Task]) -> dict[str, Task]:
+    """Tasks by their text as ``task_of`` compares it, those whose text is unlike every other's."""
     found: defaultdict[str, list[Task]] = defaultdict(list)
     for task in some:
         found[_folded(task.text)].append(task)

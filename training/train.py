@@ -1,6 +1,5 @@
 """From annotations to a checkpoint: ``python -m training.train --texts FOLDER`` writes ``model/``."""
 
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,9 @@ from rich.console import Console
 from slant.windows import tokenizer_from
 from training.annotations import Annotations
 from training.calibrate import calibrate
-from training.card import card
+from training.card import recorded, write
 from training.commands import ANNOTATIONS, MODEL, ROOT, RUNS, FolderOption, TextsOption, run
-from training.evaluate import article_groups, calibration_errors, hold_out, read_logits, recorded, score, tokenizer_text
+from training.evaluate import article_groups, calibration_errors, hold_out, read_logits, score, tokenizer_text
 from training.examples import examples
 from training.export import agreement, export, replace_folder, require_agreement
 from training.fit import fit, fresh_network, labels, logits
@@ -84,8 +83,7 @@ def train(annotations: Annotations, recipe: Recipe, output: Path, *, scratch: Pa
         "int8_and_torch_same_labels": same,
         "cross_validation": recorded(annotations.digest, recipe.digest),
     }
-    (new / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    (new / "README.md").write_text(card(metrics, recipe, codebook), encoding="utf-8")
+    write(new, metrics, recipe, codebook)
     replace_folder(new, output)
     shutil.rmtree(work, ignore_errors=True)
     print(f"wrote {output}")

@@ -1,4 +1,4 @@
-"""Draws readings: a table for the terminal, HTML for a notebook or a page, rows for a file."""
+"""Draws readings: a table for the terminal, HTML for a notebook, rows for a file."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ def table(reading: Reading) -> RenderableType:
     grid.add_column("conf.", justify="right", no_wrap=True)
     for number, s in enumerate(reading.sentences, start=1):
         text = Text()
-        for piece, label in _pieces(s):
+        for piece, label in pieces(s):
             text.append(" ".join(piece.split("\n")), style=f"bold underline {colours[label]}" if label else "")
         text.stylize({"headline": "bold", "caption": "italic", "body": ""}[s.sentence.part])
         if s.truncated:
@@ -99,7 +99,7 @@ def html(reading: Reading) -> str:
         sentences=[
             {
                 "part": s.sentence.part,
-                "pieces": _pieces(s),
+                "pieces": pieces(s),
                 "frames": s.frames,
                 "stance": s.stance,
                 "neutral": s.stance in reading.codebook.neutral_stances,
@@ -178,8 +178,9 @@ def write(readings: Iterable[Reading], path: Path) -> None:
         else:
             with partial.open("w", encoding="utf-8", newline="") as file:
                 if path.suffix == ".html":
-                    file.write('<!doctype html><meta charset="utf-8"><title>slant</title>\n')
-                    file.writelines(html(reading) for reading in readings)
+                    from slant.page import page  # drawn only where asked for
+
+                    file.writelines(page(readings))
                 else:
                     FORMATS[path.suffix[1:]](readings, file)
         partial.replace(path)
@@ -199,17 +200,17 @@ def _colours(reading: Reading) -> dict[str, str]:
     return {**dict(frames), **{label: STANCE_STYLES[i % len(STANCE_STYLES)] for i, label in enumerate(sides)}}
 
 
-def _pieces(s: SentenceReading) -> list[tuple[str, str]]:
-    """A sentence cut at the words that weighed most: text and the label it weighed towards, or ''."""
+def pieces(s: SentenceReading) -> list[tuple[str, str]]:
+    """Cut a sentence at the words that weighed most: text and the label it weighed towards, or ''."""
     best = {}
     for weight in sorted(s.evidence, key=lambda w: w.share):
         best[weight.start, weight.end] = weight.label  # the label that a word weighed most towards
-    pieces = []
+    found = []
     position = s.sentence.start
     for (start, end), label in sorted(best.items()):
-        pieces += [(_slice(s, position, start), ""), (_slice(s, start, end), label)]
+        found += [(_slice(s, position, start), ""), (_slice(s, start, end), label)]
         position = end
-    return [piece for piece in [*pieces, (_slice(s, position, s.sentence.end), "")] if piece[0]]
+    return [piece for piece in [*found, (_slice(s, position, s.sentence.end), "")] if piece[0]]
 
 
 def _slice(s: SentenceReading, start: int, end: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 
-from slant import Article, Reading, load, report
+from slant import Article, Reading, load, render
 from slant.reading import FIELDS
 from tests.conftest import SENTENCES
 
@@ -21,7 +21,7 @@ def reading(tiny_checkpoint: Path) -> Reading:
 
 def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None:
     file = io.StringIO()
-    report.show(reading, Console(file=file, width=160))
+    render.show(reading, Console(file=file, width=160))
     drawn = file.getvalue()
     for sentence in reading.sentences:
         assert sentence.sentence.text in drawn
@@ -32,7 +32,7 @@ def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None
 
 
 def test_html_is_escaped_and_whole(reading: Reading) -> None:
-    drawn = report.html(reading)
+    drawn = render.html(reading)
     assert "&lt;b&gt;news&lt;/b&gt; &amp;" in drawn
     assert "<b>news" not in drawn
     assert drawn.count("<tr class=") == len(reading.sentences)
@@ -41,14 +41,14 @@ def test_html_is_escaped_and_whole(reading: Reading) -> None:
 
 
 def test_jsonl_round_trips(reading: Reading, tmp_path: Path) -> None:
-    report.write([reading, reading], tmp_path / "out.jsonl")
+    render.write([reading, reading], tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows == reading.rows() * 2
     assert list(rows[0]) == list(FIELDS)
 
 
 def test_csv_round_trips(reading: Reading, tmp_path: Path) -> None:
-    report.write([reading], tmp_path / "out.csv")
+    render.write([reading], tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(FIELDS)
@@ -60,7 +60,7 @@ def test_csv_round_trips(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_parquet_round_trips(reading: Reading, tmp_path: Path) -> None:
-    report.write([reading], tmp_path / "out.parquet")
+    render.write([reading], tmp_path / "out.parquet")
     table = parquet.read_table(tmp_path / "out.parquet")
     assert table.column_names == list(FIELDS)
     assert table.to_pylist() == reading.rows()
@@ -75,6 +75,6 @@ def test_a_write_that_fails_leaves_the_old_file(reading: Reading, tmp_path: Path
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        report.write(broken(), path)  # type: ignore[arg-type]
+        render.write(broken(), path)  # type: ignore[arg-type]
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
