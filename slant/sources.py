@@ -280,12 +280,12 @@ class _Source:
                 number = 0
                 size, row_count = (0 if self.path == STDIN else Path(self.path).stat().st_size), max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(PARQUET_ROWS, columns=wanted, use_threads=False):
-                    for row in batch.to_pylist():
+                    for row in _rows(batch):
                         number += 1
                         self.position = f"row {number}"
-                        yield self._row(row, number)
+                        yield self._failure(row) if isinstance(row, str) else self._row(row, number)
                     self.meter.bytes += size * batch.num_rows // row_count
-            except pyarrow.ArrowException as error:
+            except (pyarrow.ArrowException, UnicodeDecodeError) as error:
                 reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
                 raise InputError(self.name, f"Parquet that cannot be read ({reason}); what follows was not read") from None
 
@@ -555,6 +555,18 @@ class _Readable(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
+    """A batch's rows, or what is wrong with one: text that is not UTF-8, a date beyond all calendars."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        if batch.num_rows == 1:
+            yield f"a value that cannot be read ({error})"
+        else:
+            for index in range(batch.num_rows):
+                yield from _rows(batch.slice(index, 1))
 
 
 def _is_text(kind: Any) -> bool:

@@ -223,6 +223,15 @@ def test_a_bad_row_costs_no_other(tmp_path: Path) -> None:
         assert len(failures) == (2 if name == "a" else 1)
 
 
+def test_a_parquet_text_that_is_not_utf8_costs_no_other(tmp_path: Path) -> None:
+    sizes, texts = pa.array([0, 3, 6, 9], pa.int32()).buffers()[1], pa.py_buffer(b"one\xff\xfe\xfdtwo")
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"text": pa.StringArray.from_buffers(3, sizes, texts)}), file)
+    found, (failure,) = read(tmp_path, file.getvalue())
+    assert [document.text for document in found] == ["one", "two"]
+    assert "row 2: a value that cannot be read ('utf-8' codec can't decode byte 0xff" in failure
+
+
 def test_columns_are_what_they_are_called(tmp_path: Path) -> None:
     rows = [{"key": 7, "body": TEXT, "stand": "closing the school", "when": None, "score": 1.5, "tags": ["a", "b"]}]
     columns = Columns("body", "key", "stand", ("when", "score", "tags"))
