@@ -38,6 +38,10 @@ _OPENER = re.compile(
 )
 # A stop, a closing quotation mark, then a capital: a boundary where nupunkt sees an abbreviation.
 _QUOTED_END = re.compile(r"[.!?…][”’\"']+\s+(?=[“\"‘]?[A-Z])")
+# Initials before a word that begins a sentence and no name, where nupunkt sees an abbreviation: "the U.S. Nobody".
+_INITIALS_END = re.compile(
+    r"\b(?:[A-Z]\.){2,}[”’\"']?\s+(?=(?:(?:Any|Every|Some)(?:body|one|thing)|Nobody|Nothing|Nor|Neither|Meanwhile|Yet|Instead)\b)"
+)
 # A stop with no space after it, as scraped pages have: "ended.The", "so.— Daily News".
 _GLUED = re.compile(r"[a-z]{2}[.!?][”\"]?(?=[A-Z][a-z]+ )|[.!?][”\"]?(?=[—–] ?[A-Z])")
 _SPEAKER = re.compile(r"(?:Q|A|[A-Z][A-Z. ]+)(?::| )")
@@ -60,9 +64,9 @@ class Sentence:
 class Article:
     """Text as published, with an id.
 
-    >>> article = Article("Mayor speaks\\n\\nShe lives in the U.S. He does not.")
+    >>> article = Article("Mayor speaks\\n\\nShe arrived from the U.S. Nobody met her.")
     >>> [(s.text, s.part) for s in article.sentences]
-    [('Mayor speaks', 'headline'), ('She lives in the U.S.', 'body'), ('He does not.', 'body')]
+    [('Mayor speaks', 'headline'), ('She arrived from the U.S.', 'body'), ('Nobody met her.', 'body')]
     """
 
     text: str
@@ -149,7 +153,7 @@ def _lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def _sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     paragraph = text[start:end]
     cuts = {b for a, b in nupunkt.sent_spans(paragraph)}
-    cuts |= {m.end() for m in _GLUED.finditer(paragraph)}
+    cuts |= {m.end() for pattern in (_GLUED, _INITIALS_END) for m in pattern.finditer(paragraph)}
     cuts |= {m.end() for m in _QUOTED_END.finditer(paragraph) if _closes(paragraph, m.start())}
     spans: list[tuple[int, int]] = []
     previous = 0

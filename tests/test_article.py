@@ -7,6 +7,7 @@ from slant.article import split
 
 GOLDEN = [
     ("He lives in the U.S. She does not.", ["He lives in the U.S.", "She does not."]),
+    ("She arrived from the U.S. Nobody met her.", ["She arrived from the U.S.", "Nobody met her."]),
     ("It left the U.S. in May.", ["It left the U.S. in May."]),
     ("The U.S. Senate voted.", ["The U.S. Senate voted."]),
     ("“We need more,” said Sen. Smith. “They won’t come… ever.”", ["“We need more,” said Sen. Smith.", "“They won’t come… ever.”"]),
