@@ -56,16 +56,14 @@ Unseen articles, {{ cv.folds }} folds grouped by article (printed by `python -m 
 {% for method, kinds in cv.scores.items() %}{% for kind, s in kinds.items() %}{% if kind == 'all' or method == 'slant' -%}
 | {{ method }} | {{ kind }} | {{ cv.sentences[kind] }} | {{ f(s.frames_macro) }} | {{ f(s.stance_macro) }} | {{ f(s.voice_macro) }} |
 {% endif %}{% endfor %}{% endfor %}
-F1 by label, all texts: {% for group in ('frame_f1', 'stance_f1', 'voice_f1') %}{% for label, value in cv.scores.slant.all[group].items() %}{{ label }} {{ f(value) }}{{ ', ' }}{% endfor %}{% endfor %}macro-F1 is the plain mean of a code's labels.
+F1 by label, all texts: {% set labels = namespace(found=[]) %}{% for group in ('frame_f1', 'stance_f1', 'voice_f1') %}{% for label, value in cv.scores.slant.all[group].items() %}{% set labels.found = labels.found + [label ~ ' ' ~ f(value)] %}{% endfor %}{% endfor %}{{ labels.found | join(', ') }}. Macro-F1 is the plain mean of a code's labels.
 
 Krippendorff's alpha on the same sentences:
 
-| | {% for name in cv.alpha['model and gold'] %}{{ name }} | {% endfor %}
-
-| --- |{% for name in cv.alpha['model and gold'] %} ---: |{% endfor %}
+| | {{ cv.alpha['model and gold'] | join(' | ') }} |
+| --- |{{ ' ---: |' * (cv.alpha['model and gold'] | length) }}
 {% for who, found in cv.alpha.items() -%}
-| {{ who }} | {% for a in found.values() %}{{ f(a.alpha) }} | {% endfor %}
-
+| {{ who }} |{% for a in found.values() %} {{ f(a.alpha) }} |{% endfor %}
 {% endfor %}
 Expected calibration error: {% for head, value in cv.calibration_error.items() %}{{ head }} {{ '%.3f' | format(value) }}{{ ', ' if not loop.last }}{% endfor %}.
 {%- else -%}
