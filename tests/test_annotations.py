@@ -172,6 +172,14 @@ def test_what_cannot_be_added_is_one_line(content: bytes | None, target: str, me
     assert (corpus / "articles.jsonl").read_text() == before
 
 
+def test_a_bad_file_adds_none_of_those_before_it(corpus: Path, tmp_path: Path) -> None:
+    good = tmp_path / "good.txt"
+    good.write_text("The harbour opened.")
+    before = sorted((corpus / "written").iterdir())
+    assert "no such file" in run("add", good, tmp_path / "gone.txt", "--target", TARGET, "--annotations", corpus, code=2)
+    assert sorted((corpus / "written").iterdir()) == before
+
+
 def test_the_datasheet_is_of_this_very_corpus() -> None:
     datasheet = (ANNOTATIONS / "README.md").read_text(encoding="utf-8")
     assert f"digest {Annotations.load(ANNOTATIONS, None).digest[:12]}" in datasheet

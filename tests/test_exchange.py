@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from training.annotations import Annotation, Annotations
 from training.commands import ROOT
 from training.exchange import Tool
 from training.formats import FORMATS, label_studio_config
-from training.tasks import Answer, Task, settle, take, tasks
+from training.tasks import Answer, Task, reread, settle, take, tasks
 
 CODERS = ("one", "two")
 
@@ -248,6 +249,18 @@ def test_a_second_reading_changes_gold_and_keeps_what_it_was(tiny_corpus: Path, 
     changed = Annotations.load(corpus, None).gold[0]
     assert (set(changed.frames), changed.stance, changed.adjudicator) == ({"safety"}, "favor", "eve")
     assert changed.reason == "re-read, was no frame, neutral, author: the headline warns"
+
+
+def test_a_second_reading_keeps_which_of_its_frames_a_sentence_attacks(tiny_corpus: Path) -> None:
+    annotations = Annotations.load(tiny_corpus, None)
+    old = next(row for row in annotations.gold if row.frames == {"economic", "safety"})
+    attacking = replace(old, attacked=frozenset({"economic", "safety"}))
+    annotations = replace(annotations, gold=tuple(attacking if row is old else row for row in annotations.gold))
+    (task,) = (task for task in tasks(annotations) if task.key == old.key)
+    outcome = reread(
+        annotations, [Answer("f", task.id, "", ("safety",), old.stance, old.voice, reason="r")], adjudicator="eve", kind="human"
+    )
+    assert [row.attacked for row in outcome.gold] == [{"safety"}]
 
 
 def gold_cells(corpus: Path, task: Task) -> list[str]:

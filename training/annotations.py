@@ -348,6 +348,7 @@ def add(
     """List articles in articles.jsonl: with --texts, third-party texts in that folder; without, texts that are copied into the corpus."""
     annotations = Annotations.load(folder, texts)
     rows: list[dict[str, Any]] = []
+    copies: dict[Path, bytes] = {}
     for file in files:
         if not file.is_file():
             raise AnnotationError(f"{file}: no such file; give text files")
@@ -364,12 +365,13 @@ def add(
         row = {"id": file.stem, "origin": "third-party" if texts else "written", "genre": genre, "outlet": outlet, "date": date}
         row |= {"path": path.as_posix(), "sha256": hashlib.sha256(content).hexdigest(), "licence": licence, "source": source}
         rows.append({**row, "targets": [known(one, annotations.codebook.targets, what="target", place="--target") for one in target]})
-        if texts is None:
-            (folder / "written").mkdir(exist_ok=True)
-            if (home := folder / path).resolve() != file.resolve():
-                if home.exists():
-                    raise AnnotationError(f"{home}: there is a file already; rename {file}")
-                home.write_bytes(content)
+        if texts is None and (home := folder / path).resolve() != file.resolve():
+            if home.exists():
+                raise AnnotationError(f"{home}: there is a file already; rename {file}")
+            copies[home] = content
+    for home, content in copies.items():  # only once every file is known to be good
+        home.parent.mkdir(exist_ok=True)
+        home.write_bytes(content)
     append_rows(folder / "articles.jsonl", rows)
     print(f"{len(rows)} articles added to {folder / 'articles.jsonl'}")
 

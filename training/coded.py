@@ -13,9 +13,8 @@ import typer
 from slant.agreement import alphas
 from slant.codebook import AnnotationError, Codebook
 from training.annotations import CoderKind, write_rows
-from training.commands import ANNOTATIONS, FolderOption, console, run
-from training.exchange import Kind, Tool
-from training.formats import FORMATS
+from training.commands import ANNOTATIONS, FolderOption, run
+from training.exchange import CoderOption, Kind, KindOption, Tool, ToolOption, coder_kind, list_problems, read_answers
 from training.sample import read_sample
 from training.tasks import Answer, Task, labels_of, task_of, unique_texts
 
@@ -77,22 +76,18 @@ def main(
     sample: Annotated[Path, typer.Argument(metavar="SAMPLE", help="The folder that training.sample wrote.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What the tool exported.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Coded sentences; added to if it is there.")],
-    tool: Annotated[Tool, typer.Option("--tool", help="The format of these files.")] = Tool.csv,
-    coder: Annotated[str | None, typer.Option("--coder", metavar="NAME", help="Who coded, where the file does not say.")] = None,
-    kind: Annotated[Kind, typer.Option("--kind", help="What the coders are.")] = Kind.human,
+    tool: ToolOption = Tool.csv,
+    coder: CoderOption = None,
+    kind: KindOption = Kind.human,
     folder: FolderOption = ANNOTATIONS,
 ) -> None:
     """Join coders' answers to the sample; what cannot be taken is listed, the rest is taken."""
     codebook = Codebook.load(folder / "codebook.toml")
     drawn = read_sample(sample)
-    answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
     before = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()] if output.exists() else []
-    of_kind: CoderKind = "human" if kind is Kind.human else "machine"
-    rows, problems = join(drawn, answers, codebook, coder=coder, kind=of_kind, before=before)
+    rows, problems = join(drawn, read_answers(tool, files), codebook, coder=coder, kind=coder_kind(kind), before=before)
     write_rows(output, rows)
-    out = console()
-    for problem in problems:
-        out.print(problem, soft_wrap=True, highlight=False, markup=False)
+    list_problems(problems)
     coded = len({row["id"] for row in rows})
     print(f"{coded} of {len(drawn)} sentences coded by {', '.join(sorted({row['coder'] for row in rows}))}: {output}")
     twice = coded < len(rows)

@@ -3,6 +3,7 @@
 ``python -m training.exchange export label-studio --output tasks/``, then ``import label-studio export.json --coder NAME``, then ``settle``.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from slant.reader import load
 from training.annotations import Annotation, Annotations, CoderKind, Gold, append_rows, write_rows
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, TrainingError, console, run
 from training.formats import FORMATS
-from training.tasks import Outcome, reread, settle, take, tasks
+from training.tasks import Answer, Outcome, reread, settle, take, tasks
 
 
 class Tool(StrEnum):
@@ -32,6 +33,10 @@ class Kind(StrEnum):
     human = "human"
     machine = "machine"
 
+
+ToolOption = Annotated[Tool, typer.Option("--tool", help="The format of these files.")]
+CoderOption = Annotated[str | None, typer.Option("--coder", metavar="NAME", help="Who coded, where the file does not say.")]
+KindOption = Annotated[Kind, typer.Option("--kind", help="What those who coded are.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Tasks to annotators' tools, and their codes back.")
 
@@ -70,13 +75,13 @@ def import_codes(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What the tool exported.")],
     folder: FolderOption = ANNOTATIONS,
     texts: TextsOption = None,
-    coder: Annotated[str | None, typer.Option("--coder", metavar="NAME", help="Who coded, where the file does not say.")] = None,
-    kind: Annotated[Kind, typer.Option("--kind", help="What the coders are.")] = Kind.human,
+    coder: CoderOption = None,
+    kind: KindOption = Kind.human,
 ) -> None:
     """Add coders' answers to codes.jsonl; what cannot be taken is listed, what is there already stays."""
     annotations = Annotations.load(folder, texts)
-    answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
-    outcome = take(annotations, answers, coder=coder, kind=_kind(kind))
+    answers = read_answers(tool, files)
+    outcome = take(annotations, answers, coder=coder, kind=coder_kind(kind))
     append_rows(folder / "codes.jsonl", [_row(row) for row in outcome.annotations])
     _tell(outcome, f"{len(outcome.annotations)} codes added, {outcome.unchanged} there already")
 
@@ -84,16 +89,16 @@ def import_codes(
 @app.command("settle")
 def settle_gold(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="An adjudicator's answers, with reasons.")] = None,
-    tool: Annotated[Tool, typer.Option("--tool", help="The format of these files.")] = Tool.csv,
+    tool: ToolOption = Tool.csv,
     folder: FolderOption = ANNOTATIONS,
     texts: TextsOption = None,
     adjudicator: Annotated[str, typer.Option("--adjudicator", metavar="NAME")] = "adjudicator",
-    kind: Annotated[Kind, typer.Option("--kind", help="What the adjudicator is.")] = Kind.human,
+    kind: KindOption = Kind.human,
 ) -> None:
     """Make gold of articles whose every sentence the coders agree on or an adjudicator has settled."""
     annotations = Annotations.load(folder, texts)
-    answers = [answer for file in files or () for answer in FORMATS[tool.value].read(file)]
-    outcome = settle(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
+    answers = read_answers(tool, files or ())
+    outcome = settle(annotations, answers, adjudicator=adjudicator, kind=coder_kind(kind))
     append_rows(folder / "gold.jsonl", [_row(row) for row in outcome.gold])
     settled = len({(row.article, row.target) for row in outcome.gold})
     _tell(outcome, f"{len(outcome.gold)} gold sentences added, {settled} articles settled")
@@ -104,24 +109,37 @@ def reread_gold(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Answers of somebody who has read gold sentences again, with reasons.")
     ],
-    tool: Annotated[Tool, typer.Option("--tool", help="The format of these files.")] = Tool.csv,
+    tool: ToolOption = Tool.csv,
     folder: FolderOption = ANNOTATIONS,
     texts: TextsOption = None,
     adjudicator: Annotated[str, typer.Option("--adjudicator", metavar="NAME")] = "adjudicator",
-    kind: Annotated[Kind, typer.Option("--kind", help="What the adjudicator is.")] = Kind.human,
+    kind: KindOption = Kind.human,
 ) -> None:
     """Change gold sentences that were read again (see training.evaluate --doubts); each change keeps in its reason what it was."""
     annotations = Annotations.load(folder, texts)
-    answers = [answer for file in files for answer in FORMATS[tool.value].read(file)]
-    outcome = reread(annotations, answers, adjudicator=adjudicator, kind=_kind(kind))
+    answers = read_answers(tool, files)
+    outcome = reread(annotations, answers, adjudicator=adjudicator, kind=coder_kind(kind))
     changed = {row.key: row for row in outcome.gold}
     if changed:
         write_rows(folder / "gold.jsonl", [_row(changed.get(row.key, row)) for row in annotations.gold])
     _tell(outcome, f"{len(outcome.gold)} gold sentences changed, {outcome.unchanged} confirmed")
 
 
-def _kind(kind: Kind) -> CoderKind:
+def read_answers(tool: Tool, files: Sequence[Path]) -> list[Answer]:
+    """What files in a tool's format say, in order."""
+    return [answer for file in files for answer in FORMATS[tool.value].read(file)]
+
+
+def coder_kind(kind: Kind) -> CoderKind:
+    """The option as the corpus writes it."""
     return "human" if kind is Kind.human else "machine"
+
+
+def list_problems(problems: Sequence[str]) -> None:
+    """Print a line on each answer that could not be taken, as it is written."""
+    out = console()
+    for problem in problems:
+        out.print(problem, soft_wrap=True, highlight=False, markup=False)
 
 
 def _row(row: Annotation | Gold) -> dict[str, Any]:
@@ -132,9 +150,7 @@ def _row(row: Annotation | Gold) -> dict[str, Any]:
 
 
 def _tell(outcome: Outcome, summary: str) -> None:
-    out = console()
-    for problem in outcome.problems:
-        out.print(problem, soft_wrap=True, highlight=False, markup=False)
+    list_problems(outcome.problems)
     print(f"{summary}, {len(outcome.problems)} problems")
     if outcome.problems:
         raise typer.Exit(2)

@@ -247,7 +247,7 @@ def reread(annotations: Annotations, answers: Iterable[Answer], *, adjudicator: 
             if not answer.reason.strip():
                 raise AnnotationError(f"{answer.place}: no reason; who changes gold says why")
             reason = f"re-read, was {described(old)}: {answer.reason.strip()}"
-            outcome.gold.append(Gold(*task.key, old.part, frames, stance, voice, adjudicator, kind, reason))
+            outcome.gold.append(Gold(*task.key, old.part, frames, stance, voice, adjudicator, kind, reason, old.attacked & frames))
         except AnnotationError as error:
             outcome.problems.append(str(error))
     return Outcome([], outcome.gold, outcome.problems, unchanged)
