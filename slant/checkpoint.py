@@ -22,12 +22,18 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What turns logits into probabilities and probabilities into labels, chosen on validation articles."""
+    """What turns logits into probabilities and probabilities into labels, chosen on articles that training did not see."""
 
     frame_temperature: float = 1.0
     stance_temperature: float = 1.0
     voice_temperature: float = 1.0
     thresholds: tuple[float, ...] = ()  # one for each frame of the codebook
+    stance_weights: tuple[float, ...] = ()  # one for each stance, or none: what its probability counts for in the choice
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> "Calibration":
+        """Read what ``asdict`` wrote, perhaps by way of JSON."""
+        return cls(**{**table, "thresholds": tuple(table["thresholds"]), "stance_weights": tuple(table.get("stance_weights", ()))})
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,13 @@ class Checkpoint:
     def load(cls, folder: Path) -> "Checkpoint":
         """Read ``config.json`` and the codebook, checking what they say.
 
+        Where a replacement was cut short just between taking the old folder away and putting the new one there, the old one is read.
+
         Raises:
             CheckpointError: when the folder is no checkpoint of this format.
         """
+        if not folder.exists() and set_aside(folder).exists():
+            folder = set_aside(folder)
         try:
             config = json.loads((folder / CONFIG).read_bytes())
         except FileNotFoundError:
@@ -69,7 +79,7 @@ class Checkpoint:
             )
         try:
             digests = dict(settings["sha256"])
-            calibration = Calibration(**{**settings["calibration"], "thresholds": tuple(settings["calibration"]["thresholds"])})
+            calibration = Calibration.from_dict(settings["calibration"])
             shape = int(settings["window"]), int(settings["left_context"])
             encoder = dict(config["encoder"])
         except (KeyError, TypeError, ValueError) as error:
@@ -82,6 +92,10 @@ class Checkpoint:
         if len(calibration.thresholds) != len(codebook.frames):
             raise CheckpointError(
                 f"{folder / CONFIG}: {len(calibration.thresholds)} thresholds for {len(codebook.frames)} frames; fetch the checkpoint again"
+            )
+        if calibration.stance_weights and len(calibration.stance_weights) != len(codebook.stances):
+            raise CheckpointError(
+                f"{folder / CONFIG}: {len(calibration.stance_weights)} stance weights for {len(codebook.stances)} stances; fetch the checkpoint again"
             )
         return cls(folder, codebook, calibration, *shape, encoder, digests)
 
@@ -114,6 +128,11 @@ class Checkpoint:
             },
             "encoder": self.encoder,
         }
+
+
+def set_aside(folder: Path) -> Path:
+    """Where a checkpoint's folder stands while another takes its place."""
+    return folder.with_name(folder.name + ".old")
 
 
 def _checked(folder: Path, name: str, digests: dict[str, str]) -> bytes:

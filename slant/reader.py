@@ -121,7 +121,8 @@ class Reader:
         token_shares = [share for window_shares in shares for share in window_shares]
         logits = np.array([share.sum(axis=0) for share in token_shares]).reshape(len(slots), self.checkpoint.label_count)
         probability = probabilities(logits, self.codebook, self.checkpoint.calibration)
-        decisions = decide(probability, self.codebook, self.checkpoint.calibration.thresholds)
+        calibration = self.checkpoint.calibration
+        decisions = decide(probability, self.codebook, calibration.thresholds, calibration.stance_weights)
         sentences = []
         for i, (slot, decision) in enumerate(zip(slots, decisions, strict=True)):
             sentence = article.sentences[slot.sentence]

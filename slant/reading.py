@@ -152,13 +152,17 @@ class Reading:
         return html(self)
 
 
-def decide(probabilities: Probabilities, codebook: Codebook, thresholds: Sequence[float]) -> list[Decision]:
-    """Choose labels: each frame at or above its threshold, the likeliest stance and voice.
+def decide(
+    probabilities: Probabilities, codebook: Codebook, thresholds: Sequence[float], stance_weights: Sequence[float] = ()
+) -> list[Decision]:
+    """Choose labels: each frame at or above its threshold, the weightiest stance, the likeliest voice.
 
     Args:
         probabilities: of the article's sentences.
         codebook: names the columns.
         thresholds: one for each frame, in [0, 1].
+        stance_weights: what each stance's probability counts for in the choice, positive; empty for all alike.
+            Rare sides weigh more than neutral where both kinds of error are to matter.
 
     Returns:
         One decision a sentence. Its confidence is the lowest probability among its codes: of each
@@ -172,10 +176,12 @@ def decide(probabilities: Probabilities, codebook: Codebook, thresholds: Sequenc
     [Decision(frames=('f',), stance='pro', voice='q', confidence=0.4)]
     """
     present = probabilities.frames >= np.asarray(thresholds)  # (sentences, frames)
-    stance = probabilities.stance.argmax(axis=1)  # (sentences,)
+    weighed = probabilities.stance * np.asarray(stance_weights or 1.0)  # (sentences, stances)
+    stance = weighed.argmax(axis=1)  # (sentences,)
     voice = probabilities.voice.argmax(axis=1)  # (sentences,)
     decided = np.where(present, probabilities.frames, 1 - probabilities.frames)  # (sentences, frames)
-    confidence = np.column_stack([decided, probabilities.stance.max(axis=1), probabilities.voice.max(axis=1)]).min(axis=1)
+    chosen = np.take_along_axis(probabilities.stance, stance[:, None], axis=1)  # (sentences, 1)
+    confidence = np.column_stack([decided, chosen, probabilities.voice.max(axis=1)]).min(axis=1)
     return [
         Decision(
             tuple(label for label, here in zip(codebook.frame_labels, present[i], strict=True) if here),

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertModel
 from slant.article import split
 from training.annotations import Annotations
 from training.recipe import Recipe
+from training.stages import Corpora
 from training.train import train
 
 TARGET = "opening the harbour"
@@ -117,6 +118,11 @@ def tiny_recipe(tiny_base: Path) -> Recipe:
         stance_weight=1.0,
         voice_weight=1.0,
         rare_stance_weight=0.0,
+        opposite_share=0.0,
+        unrelated_share=0.0,
+        pair_epochs=0,
+        pair_learning_rate=3e-3,
+        taught_share=0.0,
         validation_share=0.2,
         folds=2,
         seed=1,
@@ -127,5 +133,5 @@ def tiny_recipe(tiny_base: Path) -> Recipe:
 def tiny_checkpoint(tiny_corpus: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint that the tiny recipe makes of the tiny corpus."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    train(Annotations.load(tiny_corpus, None), tiny_recipe, folder / "model", scratch=folder / "runs")
+    train(Annotations.load(tiny_corpus, None), Corpora(), tiny_recipe, folder / "model", scratch=folder / "runs")
     return folder / "model"

@@ -17,10 +17,11 @@ from training.calibrate import calibrate
 from training.card import card
 from training.commands import TrainingError
 from training.evaluate import MODEL_NAME, evaluation, tables, tokenizer_text
-from training.examples import Example, Labels, collate, examples
+from training.examples import Example, Labels, collate, examples, gold_passages
 from training.export import require_agreement
 from training.formats import FORMATS
 from training.recipe import Recipe
+from training.stages import Corpora
 from training.train import train
 
 
@@ -51,7 +52,7 @@ def test_a_checkpoint_is_plain_data_and_carries_its_codebook_and_recipe(tiny_che
 
 def packed(annotations: Annotations, recipe: Recipe) -> list[Example]:
     tokenizer = tokenizer_from(tokenizer_text(recipe))
-    return examples(annotations, annotations.articles, tokenizer, window=recipe.window, left_context=recipe.left_context)
+    return examples(gold_passages(annotations, annotations.articles), tokenizer, window=recipe.window, left_context=recipe.left_context)
 
 
 def test_a_killed_run_resumes_to_the_same_weights(
@@ -59,7 +60,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
 ) -> None:
     annotations = Annotations.load(tiny_corpus, None)
     recipe = dataclasses.replace(tiny_recipe, epochs=3, dropout=0.1)
-    train_set = packed(annotations, recipe)
+    train_set = [packed(annotations, recipe)] * recipe.epochs
     whole = fit.fit(
         fit.fresh_network(recipe, annotations.codebook), train_set, recipe, annotations.codebook, state=tmp_path / "a.pt", title="whole"
     )
@@ -93,7 +94,7 @@ def test_a_batch_gives_what_single_windows_give(tiny_corpus: Path, tiny_recipe: 
 
 def test_evaluation_scores_the_model_beside_its_baselines(tiny_corpus: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:
     annotations = Annotations.load(tiny_corpus, None)
-    result = json.loads(json.dumps(evaluation(annotations, tiny_recipe, tmp_path, doubts_in=tmp_path / "doubts", most_doubts=7)))
+    result = json.loads(json.dumps(evaluation(annotations, Corpora(), tiny_recipe, tmp_path, doubts_in=tmp_path / "doubts", most_doubts=7)))
     assert len(list(FORMATS["csv"].read(tmp_path / "doubts" / "tasks.csv"))) == 7
     assert set(result["scores"]) == {
         MODEL_NAME,
@@ -132,7 +133,7 @@ def test_a_refused_export_keeps_the_old_model(
     monkeypatch.setattr("training.export.LEAST_AGREEMENT", 1.1)
     recipe = dataclasses.replace(tiny_recipe, epochs=1)
     with pytest.raises(TrainingError, match="nothing was written"):
-        train(Annotations.load(tiny_corpus, None), recipe, tmp_path / "model", scratch=tmp_path / "runs")
+        train(Annotations.load(tiny_corpus, None), Corpora(), recipe, tmp_path / "model", scratch=tmp_path / "runs")
     assert load(tmp_path / "model").read("Open it.").sentences
 
 

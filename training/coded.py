@@ -18,7 +18,7 @@ from training.exchange import CoderOption, Kind, KindOption, Tool, ToolOption, c
 from training.sample import read_sample
 from training.tasks import Answer, Task, labels_of, task_of, unique_texts
 
-DRAWN = ("id", "number", "article", "sentence", "start", "end", "target", "strategy", "seed", "model", "by", "sample_size", "stratum", "stratum_size", "stratum_drawn", "probability")  # fmt: skip
+DRAWN = ("id", "number", "article", "sentence", "start", "end", "target", "text", "strategy", "seed", "model", "by", "sample_size", "stratum", "stratum_size", "stratum_drawn", "probability")  # fmt: skip
 
 
 def join(

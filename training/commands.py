@@ -1,8 +1,10 @@
 """What the training commands' command lines share: folders, options and how errors end them."""
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,10 +24,31 @@ FolderOption = Annotated[Path, typer.Option("--annotations", metavar="FOLDER", h
 TextsOption = Annotated[
     Path | None, typer.Option("--texts", metavar="FOLDER", help="Where the third-party texts are; without it their articles are skipped.")
 ]
+CorporaOption = Annotated[
+    Path | None,
+    typer.Option("--corpora", metavar="FOLDER", help="Where stance-pairs.jsonl and opinion-pages.jsonl are, if the recipe trains on them."),
+]
 
 
 class TrainingError(ValueError):
     """Training cannot go on: says what is wrong and the way out."""
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """The rows of a JSONL file, each with its place (file:line).
+
+    Raises:
+        TrainingError: for a file that cannot be read or a line that is not JSON.
+    """
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield f"{path}:{number}", json.loads(line)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise TrainingError(f"{path}:{number}: not JSON ({error})") from None
 
 
 def console() -> Console:

@@ -18,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from slant.checkpoint import Calibration
 from slant.codebook import Codebook
 from slant.reader import probabilities
 from slant.reading import Probabilities, decide
@@ -27,13 +28,14 @@ from training.agreement import Agreement, agreement, codes
 from training.annotations import Annotations, Gold
 from training.calibrate import calibrate
 from training.card import EVALUATION
-from training.commands import ANNOTATIONS, ROOT, RUNS, FolderOption, TextsOption, TrainingError, console, run
-from training.examples import Example, Labels, examples
-from training.fit import base_folder, fit, fresh_network, labels, logits
+from training.commands import ANNOTATIONS, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
+from training.examples import Example, Labels, examples, gold_passages
+from training.fit import base_folder, labels, logits
 from training.folds import near_duplicates, split
 from training.formats import FORMATS
 from training.metrics import CalibrationError, FrameF1, LabelF1
 from training.recipe import Recipe
+from training.stages import Corpora, pretrained, train_network
 from training.tasks import Suggestion, Task, tasks
 
 MODEL_NAME = "slant"
@@ -83,6 +85,34 @@ def hold_out(annotations: Annotations, ids: Sequence[str], groups: dict[str, str
     return [key for key in ids if key not in held], validation
 
 
+def held_out(annotations: Annotations, checkpoint: Path) -> list[str]:
+    """The articles that a checkpoint's training held out, those of them that are at hand.
+
+    Raises:
+        TrainingError: when there are none.
+    """
+    path = checkpoint / "metrics.json"
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))["validation"]["ids"]
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"{path}: does not say which articles training held out ({error!r}); give a folder written by training.train"
+        ) from None
+    readable = {article for article, _ in annotations.readable_gold}
+    found = [key for key in ids if key in readable]
+    if not found:
+        raise TrainingError(
+            f"none of the {len(ids)} articles that {checkpoint} held out is at hand; give --texts the folder that holds them"
+        )
+    return found
+
+
+def fold_ids(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> list[list[str]]:
+    """The articles of each fold, spread over kinds of text."""
+    ids = sorted(groups)
+    return split(ids, groups, {key: annotations.articles[key].kind for key in ids}, folds=recipe.folds, seed=recipe.seed)
+
+
 def score(predicted: Labels, gold: Labels, codebook: Codebook) -> Score:
     """Score predicted labels against gold."""
     frames = FrameF1().compute(predictions=predicted.frames.astype(int).tolist(), references=gold.frames.astype(int).tolist())
@@ -112,10 +142,10 @@ def calibration_errors(probability: Probabilities, predicted: Labels, gold: Labe
     }
 
 
-def read_logits(values: NDArray[np.float64], codebook: Codebook, calibration: Any) -> Predictions:
+def read_logits(values: NDArray[np.float64], codebook: Codebook, calibration: Calibration) -> Predictions:
     """Decide on logits (sentences, labels) as the reader does."""
     probability = probabilities(values, codebook, calibration)
-    decisions = decide(probability, codebook, calibration.thresholds)
+    decisions = decide(probability, codebook, calibration.thresholds, calibration.stance_weights)
     return Predictions(
         Labels(
             np.array([[label in d.frames for label in codebook.frame_labels] for d in decisions], dtype=np.float32),
@@ -126,54 +156,95 @@ def read_logits(values: NDArray[np.float64], codebook: Codebook, calibration: An
     )
 
 
-def cross_validate(annotations: Annotations, recipe: Recipe, scratch: Path) -> tuple[list[Gold], Labels, dict[str, Predictions]]:
+@dataclass(frozen=True)
+class CrossValidation:
+    """What each method predicts of every gold sentence, by models that never saw its article."""
+
+    gold: list[Gold]
+    truth: Labels
+    predictions: dict[str, Predictions]  # by method, in the order of the gold
+    logits: NDArray[np.float64]  # of the model, shape (sentences, labels)
+
+
+def cross_validate(annotations: Annotations, corpora: Corpora, recipe: Recipe, scratch: Path) -> CrossValidation:
     """Predict every article by a model, and by baselines, that never saw its group.
 
     Folds run side by side, a process for each core with one thread of its own.
-
-    Returns:
-        The gold rows, their labels, and the predictions of each method in the same order.
     """
     groups = article_groups(annotations)
-    ids = sorted(groups)
-    folds = split(ids, groups, {key: annotations.articles[key].kind for key in ids}, folds=recipe.folds, seed=recipe.seed)
+    folds = fold_ids(annotations, groups, recipe)
+    if corpora.pairs:  # once, before the folds that go on from there
+        pretrained(corpora.pairs, recipe, annotations.codebook, tokenizer_from(tokenizer_text(recipe)), scratch=scratch, bar=True)
     workers = min(len(os.sched_getaffinity(0)), recipe.folds)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        calls = [pool.submit(_fold, annotations, recipe, groups, number, test, scratch) for number, test in enumerate(folds, start=1)]
+        calls = [
+            pool.submit(_fold, annotations, corpora, recipe, groups, number, test, scratch) for number, test in enumerate(folds, start=1)
+        ]
         results = [call.result() for call in calls]
-    gold = [row for rows, _ in results for row in rows]
+    gold = [row for unseen, _ in results for row in unseen.gold]
     methods = {name: _join([found[name] for _, found in results]) for name in results[0][1]}
-    return gold, Labels.of(gold, annotations.codebook), methods
+    return CrossValidation(gold, Labels.of(gold, annotations.codebook), methods, np.concatenate([unseen.logits for unseen, _ in results]))
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What a model says of articles that it never saw."""
+
+    gold: list[Gold]
+    logits: NDArray[np.float64]  # (sentences, labels)
+    predictions: Predictions
+
+
+def predict_unseen(
+    annotations: Annotations,
+    corpora: Corpora,
+    recipe: Recipe,
+    groups: dict[str, str],
+    train_ids: Sequence[str],
+    test_ids: Sequence[str],
+    *,
+    scratch: Path,
+    title: str,
+) -> Unseen:
+    """Train on some articles, calibrate on a share of them that is held out, and predict others."""
+    codebook = annotations.codebook
+    tokenizer = tokenizer_from(tokenizer_text(recipe))
+
+    def packed(articles: Sequence[str]) -> list[Example]:
+        return examples(gold_passages(annotations, articles), tokenizer, window=recipe.window, left_context=recipe.left_context)
+
+    fit_ids, validation_ids = hold_out(annotations, train_ids, groups, recipe)
+    validation, test = packed(validation_ids), packed(test_ids)
+    network = train_network(
+        gold_passages(annotations, fit_ids), corpora, recipe, codebook, tokenizer, scratch=scratch, title=title, bar=False
+    )
+    calibration = calibrate(logits(network, validation), labels(validation), codebook)
+    values = logits(network, test)
+    return Unseen([row for example in test for row in example.gold], values, read_logits(values, codebook, calibration))
 
 
 def _fold(
-    annotations: Annotations, recipe: Recipe, groups: dict[str, str], number: int, test_ids: list[str], scratch: Path
-) -> tuple[list[Gold], dict[str, Predictions]]:
-    """Train on the articles outside a fold and predict those in it."""
-    codebook = annotations.codebook
-    source = tokenizer_text(recipe)
-    tokenizer = tokenizer_from(source)
-
-    def packed(articles: Sequence[str]) -> list[Example]:
-        return examples(annotations, articles, tokenizer, window=recipe.window, left_context=recipe.left_context)
-
+    annotations: Annotations, corpora: Corpora, recipe: Recipe, groups: dict[str, str], number: int, test_ids: list[str], scratch: Path
+) -> tuple[Unseen, dict[str, Predictions]]:
+    """Train on the articles outside a fold and predict those in it, by the recipe and by each baseline."""
     held = set(test_ids)
-    train_ids, validation_ids = hold_out(annotations, [key for key in groups if key not in held], groups, recipe)
-    train, validation, test = packed(train_ids), packed(validation_ids), packed(test_ids)
-    title = f"fold {number}/{recipe.folds}"
-    network = fit(fresh_network(recipe, codebook), train, recipe, codebook, state=scratch / f"fold-{number}.pt", title=title, bar=False)
-    calibration = calibrate(logits(network, validation), labels(validation), codebook)
-    found = {MODEL_NAME: read_logits(logits(network, test), codebook, calibration)}
-    seen = [*train, *validation]  # the baselines choose nothing on validation articles, so they train on them too
-    seen_texts, test_texts = ([annotations.sentence_text(row) for example in some for row in example.gold] for some in (seen, test))
-    seen_labels = labels(seen)
-    found["majority class"] = Predictions(baselines.majority(seen_labels, len(test_texts)))
+    train_ids = [key for key in groups if key not in held]
+    found = predict_unseen(
+        annotations, corpora, recipe, groups, train_ids, test_ids, scratch=scratch, title=f"fold {number}/{recipe.folds}"
+    )
+    # the baselines choose nothing on validation articles, so they train on them too
+    seen = [row for passage in gold_passages(annotations, train_ids) for row in passage.gold]
+    seen_texts, test_texts = ([annotations.sentence_text(row) for row in rows] for rows in (seen, found.gold))
+    seen_labels = Labels.of(seen, annotations.codebook)
     words = baselines.tf_idf(seen_texts, test_texts)
-    found["TF-IDF + logistic regression"] = Predictions(baselines.logistic_regression(words[0], seen_labels, words[1]))
-    embed = baselines.embedder(recipe, source)
+    embed = baselines.embedder(recipe, tokenizer_text(recipe))
     vectors = embed(seen_texts), embed(test_texts)
-    found["embeddings + logistic regression"] = Predictions(baselines.logistic_regression(vectors[0], seen_labels, vectors[1]))
-    return [row for example in test for row in example.gold], found
+    return found, {
+        MODEL_NAME: found.predictions,
+        "majority class": Predictions(baselines.majority(seen_labels, len(test_texts))),
+        "TF-IDF + logistic regression": Predictions(baselines.logistic_regression(words[0], seen_labels, words[1])),
+        "embeddings + logistic regression": Predictions(baselines.logistic_regression(vectors[0], seen_labels, vectors[1])),
+    }
 
 
 def model_agreement(predicted: Labels, gold: Sequence[Gold], codebook: Codebook) -> dict[str, Agreement]:
@@ -226,18 +297,20 @@ def doubts(annotations: Annotations, gold: Sequence[Gold], truth: Labels, model:
 
 
 def evaluation(
-    annotations: Annotations, recipe: Recipe, scratch: Path, *, doubts_in: Path | None = None, most_doubts: int = 150
+    annotations: Annotations, corpora: Corpora, recipe: Recipe, scratch: Path, *, doubts_in: Path | None = None, most_doubts: int = 150
 ) -> dict[str, Any]:
     """Run the whole evaluation; the result is plain data, as kept in ``training/evaluation.json``.
 
     Args:
         annotations: the corpus.
+        corpora: what else the recipe trains on.
         recipe: what is measured.
         scratch: keeps the folds' state, so that a killed run goes on.
         doubts_in: folder for a table of the gold sentences that are doubted most; None for none.
         most_doubts: how many of them.
     """
-    gold, truth, predictions = cross_validate(annotations, recipe, scratch)
+    crossed = cross_validate(annotations, corpora, recipe, scratch)
+    gold, truth, predictions = crossed.gold, crossed.truth, crossed.predictions
     if doubts_in:
         doubts_in.mkdir(parents=True, exist_ok=True)
         FORMATS["csv"].write(doubts(annotations, gold, truth, predictions[MODEL_NAME], most_doubts), annotations.codebook, doubts_in)
@@ -245,7 +318,7 @@ def evaluation(
     kinds = [annotations.articles[row.article].kind for row in gold]
     masks = {kind: np.array([kind in ("all", own) for own in kinds]) for kind in ["all", *sorted(set(kinds))]}
     scores = {
-        name: {kind: asdict(score(_only(found.labels, mask), _only(truth, mask), codebook)) for kind, mask in masks.items()}
+        name: {kind: asdict(score(found.labels.where(mask), truth.where(mask), codebook)) for kind, mask in masks.items()}
         for name, found in predictions.items()
     }
     model = predictions[MODEL_NAME]
@@ -262,6 +335,7 @@ def evaluation(
             "coder and coder": {name: asdict(value) for name, value in coders_on(annotations, gold).items()},
         },
         "calibration_error": calibration_errors(model.probabilities, model.labels, truth),
+        "calibration": asdict(calibrate(crossed.logits, truth, codebook)),  # for the model that ships
     }
 
 
@@ -304,6 +378,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     folder: FolderOption = ANNOTATIONS,
     texts: TextsOption = None,
+    corpora: CorporaOption = None,
     recipe: Annotated[Path, typer.Option("--recipe", metavar="FILE")] = ROOT / "training" / "recipe.toml",
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where the result is kept as JSON.")] = EVALUATION,
     show: Annotated[bool, typer.Option("--show", help="Print the kept result instead of measuring anew.")] = False,
@@ -320,7 +395,8 @@ def main(
     else:
         annotations = Annotations.load(folder, texts)
         settings = Recipe.load(recipe)
-        result = evaluation(annotations, settings, RUNS / "evaluate" / settings.digest[:12], doubts_in=doubted)
+        loaded = Corpora.load(settings, annotations.codebook, corpora)
+        result = evaluation(annotations, loaded, settings, RUNS / "evaluate" / settings.digest[:12], doubts_in=doubted)
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     out = console()
     for table in tables(result):
@@ -343,10 +419,6 @@ def _join(parts: Sequence[Predictions]) -> Predictions:
             np.concatenate([p.frames for p in found]), np.concatenate([p.stance for p in found]), np.concatenate([p.voice for p in found])
         ),
     )
-
-
-def _only(some: Labels, mask: NDArray[np.bool_]) -> Labels:
-    return Labels(some.frames[mask], some.stance[mask], some.voice[mask])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Annotated articles as token windows with the labels of their sentences."""
+"""Passages (sentences, what stance is read towards, labels) and the token windows that training sees them in."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,18 +14,36 @@ from slant.codebook import Codebook
 from slant.windows import Window, pack
 from training.annotations import Annotations, Gold
 
+UNKNOWN = -100  # the number of a stance or voice that nobody judged; an unjudged frame is NaN
+
+
+class Judged(NamedTuple):
+    """The labels of one sentence."""
+
+    frames: frozenset[str]
+    stance: str
+    voice: str
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Gold labels as numbers, in the codebook's order."""
+    """Labels as numbers, in the codebook's order."""
 
-    frames: NDArray[np.float32]  # (sentences, frames), 0 or 1
-    stance: NDArray[np.int64]  # (sentences,)
-    voice: NDArray[np.int64]  # (sentences,)
+    frames: NDArray[np.float32]  # (sentences, frames), 0 or 1, or NaN
+    stance: NDArray[np.int64]  # (sentences,), or UNKNOWN
+    voice: NDArray[np.int64]  # (sentences,), or UNKNOWN
+
+    def part(self, first: int, last: int) -> "Labels":
+        """The labels of the sentences from one number up to another."""
+        return Labels(self.frames[first:last], self.stance[first:last], self.voice[first:last])
+
+    def where(self, mask: NDArray[np.bool_]) -> "Labels":
+        """The labels of the sentences that a mask picks."""
+        return Labels(self.frames[mask], self.stance[mask], self.voice[mask])
 
     @classmethod
-    def of(cls, gold: Sequence[Gold], codebook: Codebook) -> "Labels":
-        """Number the labels of gold sentences."""
+    def of(cls, gold: Sequence[Gold | Judged], codebook: Codebook) -> "Labels":
+        """Number the labels of sentences."""
         frames = [[label in row.frames for label in codebook.frame_labels] for row in gold]
         return cls(
             np.array(frames, dtype=np.float32).reshape(len(gold), len(codebook.frames)),
@@ -34,12 +53,23 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Sentences in their order, what stance is read towards, and their labels."""
+
+    texts: tuple[str, ...]
+    target: str
+    labels: Labels
+    gold: tuple[Gold, ...] = ()  # the rows that the labels are of, if they are gold
+    opposites: tuple[str, ...] = ()  # targets towards which favor and against change places
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
-    """A window, the gold sentences scored in it, and their labels."""
+    """A window, and the labels of the sentences scored in it."""
 
     window: Window
-    gold: tuple[Gold, ...]
     labels: Labels
+    gold: tuple[Gold, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +84,29 @@ class Batch:
     voice: Tensor  # (sentences,)
 
 
-def examples(annotations: Annotations, articles: Iterable[str], tokenizer: Tokenizer, *, window: int, left_context: int) -> list[Example]:
-    """Pack the gold sentences of articles into windows, towards each target they are coded for."""
+def gold_passages(annotations: Annotations, articles: Iterable[str]) -> list[Passage]:
+    """The gold sentences of articles, article by article, towards each target they are coded for."""
     chosen = set(articles)
+    return [
+        Passage(
+            tuple(annotations.sentence_text(row) for row in gold),
+            target,
+            Labels.of(gold, annotations.codebook),
+            tuple(gold),
+            (),
+        )
+        for (article, target), gold in annotations.readable_gold.items()
+        if article in chosen
+    ]
+
+
+def examples(passages: Iterable[Passage], tokenizer: Tokenizer, *, window: int, left_context: int) -> list[Example]:
+    """Pack passages into windows as the reader does."""
     found = []
-    for (article, target), gold in annotations.readable_gold.items():
-        if article not in chosen:
-            continue
-        texts = [annotations.sentence_text(row) for row in gold]
-        for packed in pack(texts, target, tokenizer, window=window, left_context=left_context):
-            rows = tuple(gold[slot.sentence] for slot in packed.slots)
-            found.append(Example(packed, rows, Labels.of(rows, annotations.codebook)))
+    for passage in passages:
+        for packed in pack(passage.texts, passage.target, tokenizer, window=window, left_context=left_context):
+            first, last = packed.slots[0].sentence, packed.slots[-1].sentence + 1
+            found.append(Example(packed, passage.labels.part(first, last), passage.gold[first:last]))
     return found
 
 
@@ -73,7 +115,7 @@ def collate(batch: Sequence[Example]) -> Batch:
     longest = max(len(example.window.ids) for example in batch)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     mask = torch.zeros(len(batch), longest, dtype=torch.long)
-    pooling = torch.zeros(sum(len(example.gold) for example in batch), len(batch) * longest)
+    pooling = torch.zeros(sum(len(example.window.slots) for example in batch), len(batch) * longest)
     row = 0
     for i, example in enumerate(batch):
         length = len(example.window.ids)

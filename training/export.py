@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from slant.article import Article, Sentence
-from slant.checkpoint import CODEBOOK, CONFIG, ONNX, TOKENIZER, WEIGHTS, Calibration, Checkpoint
+from slant.checkpoint import CODEBOOK, CONFIG, ONNX, TOKENIZER, WEIGHTS, Calibration, Checkpoint, set_aside
 from slant.codebook import Codebook
 from slant.network import Network
 from slant.reader import load
@@ -75,6 +75,13 @@ def export(
     encoder = json.loads(network.encoder.config.to_json_string())  # type: ignore[union-attr, operator]
     checkpoint = Checkpoint(folder, codebook, calibration, recipe.window, recipe.left_context, encoder, digests)
     (folder / CONFIG).write_text(json.dumps(checkpoint.config(), indent=2) + "\n", encoding="utf-8")
+
+
+def trained_network(checkpoint: Checkpoint) -> Network:
+    """A checkpoint's network with its weights."""
+    network = Network.from_config(checkpoint.encoder, checkpoint.label_count)
+    network.load_state_dict({name: tensor.float() for name, tensor in load_tensors(checkpoint.read(WEIGHTS)).items()})
+    return network
 
 
 def _export_onnx(network: Network, path: Path) -> None:
@@ -140,10 +147,10 @@ def require_agreement(shares: dict[str, float]) -> None:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put a finished folder in the place of another; the old one is kept until the new one is whole."""
-    aside = old.with_name(old.name + ".old")
-    shutil.rmtree(aside, ignore_errors=True)
+    """Put a finished folder in the place of another; a kill at any moment leaves one that is read (``Checkpoint.load`` knows where)."""
+    aside = set_aside(old)
     if old.exists():
+        shutil.rmtree(aside, ignore_errors=True)
         os.replace(old, aside)
     os.replace(new, old)
     shutil.rmtree(aside, ignore_errors=True)
@@ -157,8 +164,7 @@ def main(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None, model: M
     """Make the int8 form of a checkpoint anew from its weights; refused if it reads otherwise than torch."""
     annotations = Annotations.load(folder, texts)
     checkpoint = Checkpoint.load(model)
-    network = Network.from_config(checkpoint.encoder, checkpoint.label_count)
-    network.load_state_dict({name: tensor.float() for name, tensor in load_tensors(checkpoint.read(WEIGHTS)).items()})
+    network = trained_network(checkpoint)
     new = model.with_name(model.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(model, new)

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from slant.codebook import Codebook
 from slant.network import Network
 from training.commands import TrainingError
-from training.examples import Batch, Example, Labels, collate
+from training.examples import UNKNOWN, Batch, Example, Labels, collate
 from training.recipe import Recipe
 
 # Base encoders that a Python package carries, for machines that reach no hub: id to package.
@@ -71,13 +71,13 @@ def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:
 
 
 def fit(
-    network: Network, train: Sequence[Example], recipe: Recipe, codebook: Codebook, *, state: Path, title: str, bar: bool = True
+    network: Network, epochs: Sequence[Sequence[Example]], recipe: Recipe, codebook: Codebook, *, state: Path, title: str, bar: bool = True
 ) -> Network:
     """Fit the network in place; after each epoch its state is kept, and a later call goes on from there.
 
     Args:
         network: with the base's weights; overwritten by the state if there is one.
-        train: at least one example.
+        epochs: the examples of each epoch, at least one in each.
         recipe: how to train.
         codebook: says how many labels each head has.
         state: file for the state of work under way; its content is bound to these examples and this recipe.
@@ -87,7 +87,7 @@ def fit(
     Returns:
         The same network, in evaluation mode.
     """
-    if not train:
+    if not all(epochs):
         raise TrainingError("no annotated sentence to train on; give --texts, or add written articles")
     encoder = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("heads.")]
     groups = [
@@ -95,12 +95,12 @@ def fit(
         {"params": list(network.heads.parameters()), "lr": recipe.head_learning_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_windows)
-    steps = steps_per_epoch * recipe.epochs
+    epoch_steps = [math.ceil(len(found) / recipe.batch_windows) for found in epochs]
+    steps = sum(epoch_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _slope(step, steps, recipe.warmup))
-    identity = _identity(train, recipe)
+    identity = _identity(epochs, recipe)
     first_epoch = _resume(state, identity, network, optimizer, schedule)
-    weights = _stance_weights(train, codebook, recipe.rare_stance_weight)
+    weights = _stance_weights(epochs[0], codebook, recipe.rare_stance_weight)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -109,8 +109,9 @@ def fit(
         TextColumn("{task.fields[loss]}"),
     )
     with Progress(*columns, console=Console(stderr=True), disable=not (bar and os.isatty(2))) as progress:
-        task = progress.add_task(title, total=steps, completed=first_epoch * steps_per_epoch, loss="")
-        for epoch in range(first_epoch, recipe.epochs):
+        task = progress.add_task(title, total=steps, completed=sum(epoch_steps[:first_epoch]), loss="")
+        for epoch in range(first_epoch, len(epochs)):
+            train = epochs[epoch]
             torch.manual_seed(recipe.seed * 1000 + epoch)
             order = np.random.default_rng([recipe.seed, epoch]).permutation(len(train))
             network.train()
@@ -126,7 +127,7 @@ def fit(
                 total += loss.item()
                 progress.update(task, advance=1, loss=f"loss {loss.item():.3f}")
             if progress.disable:
-                print(f"{title}: epoch {epoch + 1} of {recipe.epochs}, mean loss {total / steps_per_epoch:.3f}", flush=True)
+                print(f"{title}: epoch {epoch + 1} of {len(epochs)}, mean loss {total / epoch_steps[epoch]:.3f}", flush=True)
             _keep(state, identity, epoch + 1, network, optimizer, schedule)
     return network.eval()
 
@@ -160,16 +161,25 @@ def _sentence_logits(network: Network, batch: Batch) -> Tensor:
 
 def _loss(sentence_logits: Tensor, batch: Batch, recipe: Recipe, codebook: Codebook, stance_weights: Tensor) -> Tensor:
     frames, stances = len(codebook.frames), len(codebook.stances)
-    return (
-        recipe.frame_weight * functional.binary_cross_entropy_with_logits(sentence_logits[:, :frames], batch.frames)
-        + recipe.stance_weight
-        * functional.cross_entropy(sentence_logits[:, frames : frames + stances], batch.stance, weight=stance_weights)
-        + recipe.voice_weight * functional.cross_entropy(sentence_logits[:, frames + stances :], batch.voice)
-    )
+    total = sentence_logits.new_zeros(())
+    if (known := ~batch.frames.isnan()).any():
+        found = functional.binary_cross_entropy_with_logits(sentence_logits[:, :frames][known], batch.frames[known])
+        total = total + recipe.frame_weight * found
+    if (batch.stance != UNKNOWN).any():
+        found = functional.cross_entropy(
+            sentence_logits[:, frames : frames + stances], batch.stance, weight=stance_weights, ignore_index=UNKNOWN
+        )
+        total = total + recipe.stance_weight * found
+    if (batch.voice != UNKNOWN).any():
+        total = total + recipe.voice_weight * functional.cross_entropy(
+            sentence_logits[:, frames + stances :], batch.voice, ignore_index=UNKNOWN
+        )
+    return total
 
 
 def _stance_weights(train: Sequence[Example], codebook: Codebook, exponent: float) -> Tensor:
-    counts = np.bincount(labels(train).stance, minlength=len(codebook.stances)).clip(min=1)
+    stance = labels(train).stance
+    counts = np.bincount(stance[stance != UNKNOWN], minlength=len(codebook.stances)).clip(min=1)
     weights = (counts.sum() / counts) ** exponent
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
@@ -179,10 +189,11 @@ def _slope(step: int, steps: int, warmup: float) -> float:
     return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
 
 
-def _identity(train: Sequence[Example], recipe: Recipe) -> str:
+def _identity(epochs: Sequence[Sequence[Example]], recipe: Recipe) -> str:
     total = hashlib.sha256(recipe.to_toml().encode())
-    for example in train:
-        total.update(repr((example.window.ids, [(row.key, sorted(row.frames), row.stance, row.voice) for row in example.gold])).encode())
+    for example in (example for train in epochs for example in train):
+        found = example.labels
+        total.update(repr((example.window.ids, found.frames.tolist(), found.stance.tolist(), found.voice.tolist())).encode())
     return total.hexdigest()
 
 

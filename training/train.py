@@ -1,5 +1,9 @@
-"""From annotations to a checkpoint: ``python -m training.train --texts FOLDER`` writes ``model/``."""
+"""From annotations to a checkpoint: ``python -m training.train --texts FOLDER`` writes ``model/``.
 
+``--warm-start model/ --add FILE`` goes on from a checkpoint with newly coded sentences instead.
+"""
+
+import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -8,16 +12,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from slant.checkpoint import TOKENIZER, Calibration, Checkpoint
 from slant.windows import tokenizer_from
 from training.annotations import Annotations
 from training.calibrate import calibrate
 from training.card import recorded, write
-from training.commands import ANNOTATIONS, MODEL, ROOT, RUNS, FolderOption, TextsOption, run
-from training.evaluate import article_groups, calibration_errors, hold_out, read_logits, score, tokenizer_text
-from training.examples import examples
-from training.export import agreement, export, replace_folder, require_agreement
-from training.fit import fit, fresh_network, labels, logits
+from training.commands import ANNOTATIONS, MODEL, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
+from training.evaluate import article_groups, calibration_errors, held_out, hold_out, read_logits, score, tokenizer_text
+from training.examples import examples, gold_passages
+from training.export import agreement, export, replace_folder, require_agreement, trained_network
+from training.fit import labels, logits
 from training.recipe import Recipe
+from training.stages import Corpora, train_network
+from training.warm import record, table, warm_start
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,14 +33,27 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     folder: FolderOption = ANNOTATIONS,
     texts: TextsOption = None,
+    corpora: CorporaOption = None,
     recipe: Annotated[Path, typer.Option("--recipe", metavar="FILE")] = ROOT / "training" / "recipe.toml",
     output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="The checkpoint to write.")] = MODEL,
+    warm: Annotated[Path | None, typer.Option("--warm-start", metavar="FOLDER", help="Go on from this checkpoint.")] = None,
+    add: Annotated[
+        Path | None, typer.Option("--add", metavar="FILE", help="Newly coded sentences (JSONL, as training.coded writes) to go on with.")
+    ] = None,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Replace the checkpoint though a score fell significantly.")] = False,
 ) -> None:
     """Train on the annotated corpus and write a checkpoint; a killed run goes on where it stopped."""
-    train(Annotations.load(folder, texts), Recipe.load(recipe), output)
+    if (warm is None) != (add is None):
+        raise TrainingError("--warm-start and --add go together: a checkpoint to go on from, and newly coded sentences")
+    annotations = Annotations.load(folder, texts)
+    if warm and add:
+        go_on(annotations, warm, add, output, accept_loss=accept_loss)
+        return
+    settings = Recipe.load(recipe)
+    train(annotations, Corpora.load(settings, annotations.codebook, corpora), settings, output)
 
 
-def train(annotations: Annotations, recipe: Recipe, output: Path, *, scratch: Path = RUNS / "train") -> dict[str, Any]:
+def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Path, *, scratch: Path = RUNS / "train") -> dict[str, Any]:
     """Train and write a checkpoint; returns the metrics written into it."""
     console = Console(stderr=True, soft_wrap=True)
     codebook = annotations.codebook
@@ -44,21 +64,18 @@ def train(annotations: Annotations, recipe: Recipe, output: Path, *, scratch: Pa
     groups = article_groups(annotations)
     train_ids, validation_ids = hold_out(annotations, sorted(groups), groups, recipe)
     source = tokenizer_text(recipe)
-    train_set, validation_set = (
-        examples(annotations, ids, tokenizer_from(source), window=recipe.window, left_context=recipe.left_context)
-        for ids in (train_ids, validation_ids)
-    )
-
-    # model
-    network = fresh_network(recipe, codebook)
+    tokenizer = tokenizer_from(source)
+    gold = gold_passages(annotations, train_ids)
+    validation_set = examples(gold_passages(annotations, validation_ids), tokenizer, window=recipe.window, left_context=recipe.left_context)
 
     # fit
     work = scratch / recipe.digest[:12]
-    fit(network, train_set, recipe, codebook, state=work / "state.pt", title="training")
+    network = train_network(gold, corpora, recipe, codebook, tokenizer, scratch=work, title="training")
 
-    # decide, on articles that training did not see
+    # decide, on articles that training did not see: all of them, by cross-validation, if it was done
     values, truth = logits(network, validation_set), labels(validation_set)
-    calibration = calibrate(values, truth, codebook)
+    crossed = recorded(annotations.digest, recipe.digest)
+    calibration = Calibration.from_dict(crossed["calibration"]) if crossed else calibrate(values, truth, codebook)
     validated = read_logits(values, codebook, calibration)
     assert validated.probabilities is not None
 
@@ -73,21 +90,66 @@ def train(annotations: Annotations, recipe: Recipe, output: Path, *, scratch: Pa
         "annotations_sha256": annotations.digest,
         "recipe_sha256": recipe.digest,
         "codebook": codebook.version,
-        "training": {"articles": len(train_ids), "sentences": sum(len(example.gold) for example in train_set)},
+        "training": {"articles": len(train_ids), "sentences": sum(len(passage.texts) for passage in gold)}
+        | {
+            name: sum(len(passage.texts) for passage in found)
+            for name, found in (("taught", corpora.taught), ("pairs", corpora.pairs))
+            if found
+        },
         "validation": {
+            "ids": validation_ids,
             "articles": len(validation_ids),
             "sentences": len(truth.stance),
             "score": asdict(score(validated.labels, truth, codebook)),
             "calibration_error": calibration_errors(validated.probabilities, validated.labels, truth),
         },
         "int8_and_torch_same_labels": same,
-        "cross_validation": recorded(annotations.digest, recipe.digest),
+        "cross_validation": crossed,
     }
     write(new, metrics, recipe, codebook)
     replace_folder(new, output)
     shutil.rmtree(work, ignore_errors=True)
     print(f"wrote {output}")
     return metrics
+
+
+def go_on(
+    annotations: Annotations, start: Path, add: Path, output: Path, *, accept_loss: bool, scratch: Path = RUNS / "warm"
+) -> dict[str, Any]:
+    """Train a checkpoint on with newly coded sentences and write the result; returns its metrics.
+
+    Raises:
+        TrainingError: when a head's macro-F1 on the held-out articles fell, not by chance, and that is not accepted.
+    """
+    checkpoint = Checkpoint.load(start)
+    network = trained_network(checkpoint)
+    found = warm_start(annotations, checkpoint, network, add, scratch)
+    for line in found.relabelled:
+        print(line)
+    out = console()
+    out.print(table(found.changes))
+    print(
+        f"{len(found.relabelled)} held-out sentences are labelled otherwise; added: "
+        + ", ".join(f"{n} by {kind} coders" for kind, n in found.added.items())
+    )
+    lost = [change.name for change in found.changes if change.loss and change.name in ("frames", "stance", "voice")]
+    if lost and not accept_loss:
+        raise TrainingError(
+            f"the macro-F1 of {' and '.join(lost)} fell significantly; {output} was not replaced. --accept-loss replaces it all the same"
+        )
+    new = output.with_name(output.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    recipe = Recipe.load(start / "recipe.toml")
+    export(network, recipe, checkpoint.codebook, checkpoint.calibration, checkpoint.read(TOKENIZER).decode(), new)
+    same = agreement(new, annotations, held_out(annotations, start))
+    require_agreement(same)
+    metrics = json.loads((start / "metrics.json").read_text(encoding="utf-8"))
+    metrics |= {"int8_and_torch_same_labels": same, "cross_validation": None, "warm_start": record(found, checkpoint)}
+    write(new, metrics, recipe, checkpoint.codebook)
+    replace_folder(new, output)
+    shutil.rmtree(scratch, ignore_errors=True)
+    print(f"wrote {output}")
+    return dict(metrics)
 
 
 if __name__ == "__main__":

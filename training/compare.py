@@ -1,0 +1,180 @@
+"""Changes to the recipe, and harder splits, side by side: ``python -m training.compare "NAME"`` measures a row.
+
+The rows are in ``training/comparisons.toml``, what was measured in ``training/comparisons.json``.
+"""
+
+import json
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from training.annotations import Annotations
+from training.commands import ANNOTATIONS, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
+from training.evaluate import article_groups, fold_ids, predict_unseen, score
+from training.examples import Labels
+from training.recipe import Recipe
+from training.stages import Corpora
+
+ROWS = ROOT / "training" / "comparisons.toml"
+MEASURED = ROOT / "training" / "comparisons.json"
+KINDS = ("all", "op-ed")
+
+Split = tuple[list[str], list[str]]  # ids to train on, ids to test on
+
+
+def first_fold(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+    """The evaluation's first fold is tested."""
+    test = fold_ids(annotations, groups, recipe)[0]
+    return _outside(groups, test), test
+
+
+def written_to_real(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+    """Train on articles written for the project alone, test on the real ones of the first fold."""
+    written = [key for key in groups if annotations.articles[key].kind == "written"]
+    test = [key for key in fold_ids(annotations, groups, recipe)[0] if annotations.articles[key].kind != "written"]
+    return written, test
+
+
+def new_outlet(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+    """All op-eds of the commonest outlet are tested."""
+    outlets = Counter(annotations.articles[key].outlet for key in groups if annotations.articles[key].kind == "op-ed")
+    name = outlets.most_common(1)[0][0]
+    return _parted(groups, {key for key in groups if annotations.articles[key].outlet == name})
+
+
+def new_target(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+    """Everything coded towards a fifth of the targets, the default one excepted, is tested; no article coded towards them is trained on."""
+    targets = sorted({target for _, target in annotations.readable_gold} - {annotations.codebook.default_target})
+    held = set(targets[:: recipe.folds])
+    return _parted(groups, {article for article, target in annotations.readable_gold if target in held})
+
+
+def later_dates(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+    """The latest fifth of the dated real articles is tested, the others and the written ones are trained on."""
+    dated = sorted(
+        (annotations.articles[key].date, key)
+        for key in groups
+        if annotations.articles[key].date and annotations.articles[key].kind != "written"
+    )
+    return _parted(groups, {key for _, key in dated[-(len(dated) // recipe.folds) :]})
+
+
+SPLITS: dict[str, Callable[[Annotations, dict[str, str], Recipe], Split]] = {
+    "first fold": first_fold,
+    "written to real": written_to_real,
+    "new outlet": new_outlet,
+    "new target": new_target,
+    "later dates": later_dates,
+}
+
+
+def measure(
+    name: str, annotations: Annotations, row: dict[str, Any], recipe: Recipe, folder: Path | None, *, scratch: Path
+) -> dict[str, Any]:
+    """Measure one row; the result is plain data.
+
+    Args:
+        name: of the row.
+        annotations: the corpus.
+        row: ``split`` names one of ``SPLITS``, the first fold if it is missing; ``recipe`` has the choices that differ.
+        recipe: what the row changes.
+        folder: of the corpora that the recipe trains on.
+        scratch: keeps the states of work under way.
+    """
+    own = replace(recipe, **row.get("recipe", {}))
+    groups = article_groups(annotations)
+    train_ids, test_ids = SPLITS[row.get("split", "first fold")](annotations, groups, own)
+    started = time.monotonic()
+    found = predict_unseen(
+        annotations,
+        Corpora.load(own, annotations.codebook, folder),
+        own,
+        groups,
+        train_ids,
+        test_ids,
+        scratch=scratch / own.digest[:12],
+        title=name,
+    )
+    kinds = np.array([annotations.articles[gold.article].kind for gold in found.gold])
+    truth, scores = Labels.of(found.gold, annotations.codebook), {}
+    for kind in KINDS:
+        mask = np.ones(len(kinds), dtype=bool) if kind == "all" else kinds == kind
+        if mask.any():
+            scores[kind] = {
+                "sentences": int(mask.sum()),
+                **asdict(score(found.predictions.labels.where(mask), truth.where(mask), annotations.codebook)),
+            }
+    return {
+        "annotations_sha256": annotations.digest,
+        "recipe_sha256": own.digest,
+        "split": row.get("split", "first fold"),
+        "train_articles": len(train_ids),
+        "test_articles": len(test_ids),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "scores": scores,
+    }
+
+
+def table(measured: dict[str, Any]) -> Table:
+    """Draw the rows: macro-F1 of frames, stance and voice, over all the test sentences and over the op-eds among them."""
+    found = Table(title="Macro-F1 on articles that training did not see", title_justify="left", box=None)
+    for name in ("row", "split", "train", "test", "n", "frames", "stance", "voice", "op-eds: n", "frames", "stance", "voice", "minutes"):
+        found.add_column(name, justify="left" if name in ("row", "split") else "right")
+    for name, row in measured.items():
+        cells = []
+        for kind in KINDS:
+            s = row["scores"].get(kind)
+            cells += (
+                [str(s["sentences"]), *(f"{s[f'{head}_macro']:.2f}" for head in ("frames", "stance", "voice"))] if s else ["0", "", "", ""]
+            )
+        found.add_row(name, row["split"], str(row["train_articles"]), str(row["test_articles"]), *cells, f"{row['minutes']:.0f}")
+    return found
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[ROW]...", help="Rows of training/comparisons.toml to measure.")] = None,
+    folder: FolderOption = ANNOTATIONS,
+    texts: TextsOption = None,
+    corpora: CorporaOption = None,
+    recipe: Annotated[Path, typer.Option("--recipe", metavar="FILE")] = ROOT / "training" / "recipe.toml",
+) -> None:
+    """Measure rows, one training each, and print all that are measured; without a row only print."""
+    rows = tomllib.loads(ROWS.read_text(encoding="utf-8"))
+    for name in names or ():
+        if name not in rows:
+            raise TrainingError(f"{ROWS}: no row '{name}'; it has {', '.join(rows)}")
+        annotations = Annotations.load(folder, texts)
+        found = measure(name, annotations, rows[name], Recipe.load(recipe), corpora, scratch=RUNS / "compare")
+        kept = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+        kept[name] = found
+        MEASURED.write_text(json.dumps({key: kept[key] for key in rows if key in kept}, indent=1) + "\n", encoding="utf-8")
+    if not MEASURED.exists():
+        raise TrainingError(f"{MEASURED}: nothing is measured yet; name a row of {ROWS}")
+    console().print(table(json.loads(MEASURED.read_text(encoding="utf-8"))))
+
+
+def _outside(groups: dict[str, str], test: list[str]) -> list[str]:
+    held = set(test)
+    return [key for key in groups if key not in held]
+
+
+def _parted(groups: dict[str, str], test: set[str]) -> Split:
+    """Part the articles; near-duplicates of what is tested are not trained on."""
+    held = {groups[key] for key in test}
+    return [key for key in groups if groups[key] not in held], sorted(test)
+
+
+if __name__ == "__main__":
+    run(app)

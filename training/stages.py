@@ -1,0 +1,101 @@
+"""The stages of a training: stance pairs, if the recipe has them, then articles; each goes on where it was killed."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from slant.codebook import Codebook
+from slant.network import Network
+from training import pairs, taught
+from training.commands import ANNOTATIONS, TrainingError
+from training.epochs import epochs
+from training.examples import Passage
+from training.fit import fit, fresh_network
+from training.recipe import Recipe
+
+PAIRS = "stance-pairs.jsonl"
+PAGES = "opinion-pages.jsonl"
+TAUGHT = ANNOTATIONS / "taught.jsonl"
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """What a recipe trains on beside the gold; empty where the recipe asks for none."""
+
+    pairs: Sequence[Passage] = ()
+    taught: Sequence[Passage] = ()
+
+    @classmethod
+    def load(cls, recipe: Recipe, codebook: Codebook, folder: Path | None) -> "Corpora":
+        """Read what the recipe asks for.
+
+        Args:
+            recipe: says what is asked for.
+            codebook: numbers the labels.
+            folder: holds ``stance-pairs.jsonl`` and ``opinion-pages.jsonl``.
+
+        Raises:
+            TrainingError: when the recipe asks for something and there is no folder.
+        """
+        if not recipe.pair_epochs and not recipe.taught_share:
+            return cls()
+        if folder is None:
+            raise TrainingError(
+                f"this recipe trains on {PAIRS} and {PAGES} too: name their folder with --corpora, or set pair_epochs = 0 and taught_share = 0 in it"
+            )
+        return cls(
+            pairs.load(folder / PAIRS, codebook, seed=recipe.seed) if recipe.pair_epochs else (),
+            taught.load(TAUGHT, folder / PAGES, codebook) if recipe.taught_share else (),
+        )
+
+
+def train_network(
+    gold: Sequence[Passage],
+    corpora: Corpora,
+    recipe: Recipe,
+    codebook: Codebook,
+    tokenizer: Tokenizer,
+    *,
+    scratch: Path,
+    title: str,
+    bar: bool = True,
+) -> Network:
+    """Train a network through every stage of the recipe.
+
+    Args:
+        gold: annotated articles to train on.
+        corpora: what else the recipe trains on.
+        recipe: how to train.
+        codebook: says how many labels each head has.
+        tokenizer: of the base encoder.
+        scratch: folder of the states of work under way.
+        title: shown at the progress bars; names the states.
+        bar: whether to draw bars on a terminal.
+    """
+    network = fresh_network(recipe, codebook)
+    if corpora.pairs:
+        network.load_state_dict(pretrained(corpora.pairs, recipe, codebook, tokenizer, scratch=scratch, bar=bar))
+    shown = epochs(gold, recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught)
+    return fit(network, shown, recipe, codebook, state=scratch / f"{title.replace(' ', '-').replace('/', '-')}.pt", title=title, bar=bar)
+
+
+def pretrained(
+    found: Sequence[Passage], recipe: Recipe, codebook: Codebook, tokenizer: Tokenizer, *, scratch: Path, bar: bool
+) -> dict[str, torch.Tensor]:
+    """The network's weights after the stance pairs; kept in the scratch folder, for the pairs are the same for every fold."""
+    own = replace(recipe, epochs=recipe.pair_epochs, learning_rate=recipe.pair_learning_rate, taught_share=0.0)
+    shown = epochs(found, own, codebook, tokenizer, count=own.epochs)
+    identity = hashlib.sha256(own.to_toml().encode() + b"".join(repr(p.texts).encode() for p in found)).hexdigest()
+    kept = scratch.parent / f"pairs-{identity[:12]}.pt"
+    if not kept.exists():
+        network = fit(fresh_network(own, codebook), shown, own, codebook, state=scratch / "pairs.pt", title="stance pairs", bar=bar)
+        partial = kept.with_name(f"{kept.name}.{os.getpid()}")
+        torch.save(network.state_dict(), partial)
+        partial.replace(kept)
+    weights: dict[str, torch.Tensor] = torch.load(kept, weights_only=True)
+    return weights
