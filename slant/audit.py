@@ -18,13 +18,14 @@ from rich.table import Table
 
 from slant.agreement import alphas
 from slant.estimate import LEVEL, Design, Estimate, EstimateError, Floats, Integers, Outcome, Population, Survey, as_read, corrected
-from slant.render import safe_cell
+from slant.reliability import LEGEND, Tier, marked
+from slant.render import percentages, safe_cell
 from slant.scores import Scores, ScoresError
 from slant.strata import strata_of
 
 CODES = ("frame", "stance", "voice")
 AUTHOR_STANCE = "author's stance"
-COLUMNS = ("quantity", "by", "group", "code", "label", "sentences", "articles", "uncorrected", "uncorrected_low", "uncorrected_high", "corrected", "corrected_low", "corrected_high")  # fmt: skip
+COLUMNS = ("quantity", "by", "group", "code", "label", "tier", "sentences", "articles", "uncorrected", "uncorrected_low", "uncorrected_high", "corrected", "corrected_low", "corrected_high")  # fmt: skip
 KEYS = ("id", "number", "sentence", "start", "end", "frames", "stance", "voice", "coder", "coder_kind", "strategy", "seed", "model", "by", "sample_size", "stratum", "stratum_size", "stratum_drawn")  # fmt: skip
 ALL = "all"
 Pair = tuple[Outcome, Outcome | None]  # what is counted, and what it is counted among
@@ -40,11 +41,17 @@ class Row:
     group: str
     code: str
     label: str
+    tier: Tier  # of the label's reliability
     sentences: int
     articles: int
     uncorrected: Estimate
     corrected: Estimate | None = None
     needed: int | None = None  # coded sentences in all for the precision wanted; None where not asked, or never
+
+    @property
+    def marked(self) -> str:
+        """The label, marked where it is of low reliability."""
+        return marked(self.label, self.tier)
 
     @property
     def best(self) -> Estimate:
@@ -53,7 +60,7 @@ class Row:
 
     def cells(self) -> dict[str, Any]:
         """The row as plain values under ``COLUMNS``; empty where nothing is corrected."""
-        found: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS[:7]}
+        found: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS[:8]}
         for name, one in (("uncorrected", self.uncorrected), ("corrected", self.corrected)):
             values = (one.value, one.low, one.high) if one else ("", "", "")
             found |= dict(zip((name, f"{name}_low", f"{name}_high"), (_number(value) for value in values), strict=True))
@@ -150,7 +157,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A scored corpus with what is known of its errors: what shares, differences and trends are estimated from."""
+    """A scored corpus with what is known of its errors: what shares, differences and trends are estimated from.
+
+    Uncorrected shares are of the sentences whose label is certain. Corrected ones are of all sentences, for they are
+    made of probabilities and of what coders say, neither of which is left open.
+    """
 
     scores: Scores
     audit: Audit | None = None
@@ -175,7 +186,7 @@ class Corpus:
                 fixed = [*survey.estimate(fit, bounded=True)]
                 needed = survey.needed(fit, half_width) if half_width else needed
             for i, name in enumerate(names):
-                yield Row("share", " × ".join(by), name, code, label, *counts[i], read[i], fixed[i], needed[i])
+                yield Row("share", " × ".join(by), name, code, label, self._tier(code, label), *counts[i], read[i], fixed[i], needed[i])
 
     def differences(self, by: str) -> Iterator[Row]:
         """The difference of each label's share between every two groups of a column."""
@@ -189,7 +200,8 @@ class Corpus:
                 contrast[[i, j]] = 1, -1
                 found = [survey.estimate(fit.combine(contrast.tolist()))[0] for survey, fit in fits]
                 both = (counts[i][0] + counts[j][0], counts[i][1] + counts[j][1])
-                yield Row("difference", by, f"{names[i]} − {names[j]}", code, label, *both, found[0], found[1] if len(found) > 1 else None)
+                tier, fixed = self._tier(code, label), found[1] if len(found) > 1 else None
+                yield Row("difference", by, f"{names[i]} − {names[j]}", code, label, tier, *both, found[0], fixed)
 
     def frame_by_stance(self) -> Iterator[Row]:
         """The share of each stance among the sentences of each frame."""
@@ -198,7 +210,8 @@ class Corpus:
             inside = scores.read("frame", frame)
             for stance in scores.stance_labels:
                 survey = self._survey(None)
-                fit = survey.shares(as_read(inside * scores.read("stance", stance)), base=as_read(inside))
+                counted = inside * scores.certain("stance")
+                fit = survey.shares(as_read(inside * scores.read("stance", stance)), base=as_read(counted))
                 fixed = None
                 if audit is not None:
                     said = scores.probability("frame", frame)
@@ -211,10 +224,10 @@ class Corpus:
                     among = corrected(said, audit.answers("frame", frame), audit.design, tuning=self.tuning)
                     of_sample = self._survey(audit)
                     (fixed,) = of_sample.estimate(of_sample.shares(both, base=among), bounded=True)
+                tier = max(scores.tier("frame", frame), scores.tier("stance", stance))  # the worse of the two
                 articles = len(np.unique(scores.article[inside > 0]))
-                yield Row(
-                    "share", "frame", frame, "stance", stance, int(inside.sum()), articles, survey.estimate(fit, bounded=True)[0], fixed
-                )
+                read = survey.estimate(fit, bounded=True)[0]
+                yield Row("share", "frame", frame, "stance", stance, tier, int(inside.sum()), articles, read, fixed)
 
     def trends(self) -> Iterator[Row]:
         """The change of each label's share in a year, by the sentences' dates."""
@@ -227,7 +240,11 @@ class Corpus:
                 for audit, pair in ((None, plain), (self.audit, better))
                 if pair is not None
             ]
-            yield Row("change a year", "date", ALL, code, label, *counts[0], found[0], found[1] if len(found) > 1 else None)
+            fixed = found[1] if len(found) > 1 else None
+            yield Row("change a year", "date", ALL, code, label, self._tier(code, label), *counts[0], found[0], fixed)
+
+    def _tier(self, code: str, label: str) -> Tier:
+        return self.scores.tier("stance" if code == AUTHOR_STANCE else code, label)
 
     def _survey(self, audit: Audit | None) -> Survey:
         return Survey(self.scores.article, audit.design if audit else None, self.population if audit else "source", self.level)
@@ -246,10 +263,9 @@ class Corpus:
         for code in codes:
             own = code == AUTHOR_STANCE
             kind = "stance" if own else code
+            counted = scores.certain(kind) * (scores.read("voice", author) if own else 1)
             for label in labels(scores, kind):
-                read = scores.read(kind, label)
-                inside = scores.read("voice", author) if own else None
-                plain = (as_read(read if inside is None else read * inside), None if inside is None else as_read(inside))
+                plain = (as_read(scores.read(kind, label) * counted), as_read(counted))
                 if audit is None:
                     yield code, label, plain, None
                     continue
@@ -317,7 +333,7 @@ def table(rows: Sequence[Row], *, needed: bool) -> Table:
     for name in ("sentences", "articles", "uncorrected", *(("corrected",) if audited else ()), *(("to code in all",) if needed else ())):
         grid.add_column(name, justify="right")
     for row in rows:
-        cells = [row.group, row.code, row.label, str(row.sentences), str(row.articles), drawn(row, row.uncorrected)]
+        cells = [row.group, row.code, row.marked, str(row.sentences), str(row.articles), drawn(row, row.uncorrected)]
         cells += [drawn(row, row.corrected)] if audited else []
         cells += [str(row.needed) if row.needed else "more articles"] if needed else []
         grid.add_row(*map(escape, cells))
@@ -394,15 +410,18 @@ def estimate(
             write_csv(rows, file)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(table(rows, needed=power is not None))
-    console.print(remark(corpus), soft_wrap=True, highlight=False, markup=False)
+    legend = [LEGEND + "."] if any(row.tier == "C" for row in rows) else []
+    for line in (remark(corpus), *legend):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def remark(corpus: Corpus) -> str:
-    """What the intervals mean, in a sentence or two."""
+    """What the shares are of and what the intervals mean, in a few sentences."""
     units = len(np.unique(corpus.scores.article))
+    open_ = left_open(corpus.scores)
     if corpus.audit is None:
         return (
-            f"UNCORRECTED: shares of the labels as the model read them, errors and all. Intervals ({corpus.level:.0%}) tell only how {units} articles "
+            f"UNCORRECTED: shares of the labels as the model read them, errors and all.{open_} Intervals ({corpus.level:.0%}) tell only how {units} articles "
             "may differ from others of their source; draw a sample with training.sample, code it, and give it here."
         )
     audit = corpus.audit
@@ -412,7 +431,17 @@ def remark(corpus: Corpus) -> str:
     )
     return (
         f"corrected by {len(audit.design.coded)} sentences coded by {', '.join(audit.coders)}, drawn from {len(audit.design.sizes)} strata; "
-        f"intervals ({corpus.level:.0%}) are about {of}, with articles as clusters.{lacking}"
+        f"intervals ({corpus.level:.0%}) are about {of}, with articles as clusters.{lacking}{open_}"
+    )
+
+
+def left_open(scores: Scores) -> str:
+    """That uncorrected shares are of certain sentences, and how many those are; empty where none was left open."""
+    least = scores.manifest.get("min_confidence", 0.0)
+    if not least:
+        return ""
+    return (
+        f" Uncorrected shares are of the sentences whose label is certain (at least {least:g}; coverage: {percentages(scores.coverage)})."
     )
 
 

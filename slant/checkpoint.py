@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slant.codebook import AnnotationError, Codebook
+from slant.reliability import Tier, tiers
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -14,6 +15,7 @@ WEIGHTS = "model.safetensors"
 ONNX = "model.int8.onnx"
 TOKENIZER = "tokenizer.json"
 CODEBOOK = "codebook.toml"
+METRICS = "metrics.json"
 
 
 class CheckpointError(ValueError):
@@ -47,6 +49,7 @@ class Checkpoint:
     left_context: int  # tokens
     encoder: dict[str, Any]  # Hugging Face configuration of the encoder
     digests: dict[str, str]  # file name: sha256
+    metrics: dict[str, Any] = field(default_factory=dict)  # how well it reads; no reading depends on them
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":
@@ -97,7 +100,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"{folder / CONFIG}: {len(calibration.stance_weights)} stance weights for {len(codebook.stances)} stances; fetch the checkpoint again"
             )
-        return cls(folder, codebook, calibration, *shape, encoder, digests)
+        return cls(folder, codebook, calibration, *shape, encoder, digests, _metrics(folder))
 
     def read(self, name: str) -> bytes:
         """The bytes of one of the checkpoint's files, its digest checked.
@@ -106,6 +109,20 @@ class Checkpoint:
             CheckpointError: when the file is missing or not the one that training wrote.
         """
         return _checked(self.folder, name, self.digests)
+
+    @property
+    def tiers(self) -> dict[str, dict[str, Tier]]:
+        """How reliable each label is, by code; empty where that was not measured.
+
+        Raises:
+            CheckpointError: when the metrics are damaged.
+        """
+        try:
+            return tiers(self.metrics)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.folder / METRICS}: damaged ({type(error).__name__}: {error}); draw it anew with training.card, or remove it"
+            ) from None
 
     @property
     def digest(self) -> str:
@@ -133,6 +150,17 @@ class Checkpoint:
 def set_aside(folder: Path) -> Path:
     """Where a checkpoint's folder stands while another takes its place."""
     return folder.with_name(folder.name + ".old")
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    """What is known of how well a checkpoint reads; nothing where the file is not there."""
+    try:
+        found: dict[str, Any] = json.loads((folder / METRICS).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / METRICS}: cannot be read ({error}); fetch the checkpoint again, or remove the file") from None
+    return found
 
 
 def _checked(folder: Path, name: str, digests: dict[str, str]) -> bytes:

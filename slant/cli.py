@@ -106,6 +106,12 @@ def predict(
     backend: Annotated[
         Backend, typer.Option("--backend", help="onnx: int8 and fast; torch: the float reference, needs the train extra.")
     ] = Backend.onnx,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            "--min-confidence", metavar="P", help="Where frames, stance or voice are less sure than P, say uncertain; default: never."
+        ),
+    ] = 0.0,
     text_column: Annotated[
         str, typer.Option("--text-column", metavar="NAME", help="The column of JSONL, CSV and Parquet that holds the text.")
     ] = "text",
@@ -139,17 +145,6 @@ def predict(
     shard_articles: Annotated[
         int | None, typer.Option("--shard-articles", min=1, metavar="N", help="Articles a shard; default: 500.", rich_help_panel=_CORPUS)
     ] = None,
-    uncertain_below: Annotated[
-        float | None,
-        typer.Option(
-            "--uncertain-below",
-            min=0.0,
-            max=1.0,
-            metavar="P",
-            help="Mark sentences with a lower confidence; default: 0.5.",
-            rich_help_panel=_CORPUS,
-        ),
-    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary; errors only.", rich_help_panel=_CORPUS)] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")] = False,
 ) -> None:
@@ -170,7 +165,6 @@ def predict(
         "--engine": engine,
         "--ray-address": ray_address,
         "--shard-articles": shard_articles,
-        "--uncertain-below": uncertain_below,
     }
     try:
         write_to = _destination(output, format)
@@ -180,7 +174,6 @@ def predict(
                 "engine": engine.value if engine else None,
                 "ray_address": ray_address,
                 "shard_articles": shard_articles,
-                "uncertain_below": uncertain_below,
                 "format": format.value if format else None,
             }
             code = _score(
@@ -192,6 +185,7 @@ def predict(
                     "model": model,
                     "backend": backend.value,
                     "most_bytes": most_bytes,
+                    "min_confidence": min_confidence,
                     **{name: value for name, value in given.items() if value is not None},
                 },
                 errors,
@@ -202,8 +196,7 @@ def predict(
             if value:
                 raise UsageError(f"{option} goes with a folder as --output")
         reader = load(model, backend=backend.value)
-        if target is not None:
-            reader.read("", target=target)  # says at once if the target cannot be used
+        reader.read("", target=target, min_confidence=min_confidence)  # says at once if they cannot be used
     except (CheckpointError, UsageError, ValueError) as error:
         complain(error)
         raise typer.Exit(2) from None
@@ -218,7 +211,7 @@ def predict(
             place = f"{label}: {item.position}" if item.position else label
             for warning in item.warnings:
                 errors.print(f"[yellow]warning:[/] {escape(f'{place}: {warning}')}", highlight=False)
-            reading = _read(reader, item, target)
+            reading = _read(reader, item, target, min_confidence)
             if isinstance(reading, str):
                 complain(Failure(item.source, item.position, reading))
                 continue
@@ -232,10 +225,10 @@ def predict(
         raise typer.Exit(2)
 
 
-def _read(reader: Reader, document: Document, target: str | None) -> Reading | str:
+def _read(reader: Reader, document: Document, target: str | None, min_confidence: float) -> Reading | str:
     """The reading, or why there is none."""
     try:
-        reading = reader.read(Article(document.text, document.id), target=document.target or target)
+        reading = reader.read(Article(document.text, document.id), target=document.target or target, min_confidence=min_confidence)
     except ValueError as error:
         return str(error)
     return reading if reading.sentences else "no sentence in it"
@@ -256,7 +249,7 @@ def _score(options: dict[str, object], errors: Console, *, quiet: bool) -> int:
         return INTERRUPTED
     finally:
         shown.end()
-    shown.summary(summary, f"{job.output}/")
+    shown.summary(summary, f"{job.output}/", min_confidence=job.min_confidence)
     if not summary.complete:
         return INTERRUPTED
     return 2 if summary.failures else 0

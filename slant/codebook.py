@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+UNCERTAIN = "uncertain"  # what stands for a label that the reader is less sure of than asked for; no label of a codebook
+
 
 class AnnotationError(ValueError):
     """A codebook or annotation file says something that cannot be used: names file, place, value, way out."""
@@ -83,6 +85,10 @@ class Codebook:
                 raise AnnotationError(f"{place}: {field} names a label twice ({', '.join(labels)})")
             if len(labels) < (1 if field == "frames" else 2):
                 raise AnnotationError(f"{place}: {field} has {len(labels)} labels, which leaves nothing to tell apart")
+            if UNCERTAIN in labels:
+                raise AnnotationError(
+                    f"{place}: {field} has a label '{UNCERTAIN}', which stands for labels left open; give it another name"
+                )
         if codebook.default_target not in codebook.targets:
             raise AnnotationError(f"{place}: the default target has no scope note; add it under [[targets]]")
         return codebook

@@ -15,17 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slant.article import Article
-from slant.codebook import Codebook
+from slant.codebook import UNCERTAIN, Codebook
 from slant.reader import BackendName, Reader, load
-from slant.reading import FIELDS
+from slant.reading import FIELDS, HEADS
 
-SCHEMA_VERSION = 1
-UNCERTAIN_BELOW = 0.5  # a sentence whose confidence is lower has a code that is likelier wrong than right
+SCHEMA_VERSION = 2
 FAILURE = "failure"
 
 
 def sentence_schema(codebook: Codebook, carried: Sequence[pa.Field] = ()) -> pa.Schema:
-    """The columns of ``score_table``: those of ``Reading.rows``, ``uncertain``, what is carried along, ``failure``.
+    """The columns of ``score_table``: those of ``Reading.rows``, what is carried along, ``failure``.
 
     Frames, stances and voices are structs with one field a label, in the codebook's order.
     """
@@ -41,11 +40,14 @@ def sentence_schema(codebook: Codebook, carried: Sequence[pa.Field] = ()) -> pa.
         "truncated": pa.bool_(),
     }
     own = [pa.field(name, kinds.get(name, pa.string())) for name in FIELDS]
-    return pa.schema([*own, pa.field("uncertain", pa.bool_()), *carried, pa.field(FAILURE, pa.string())])
+    return pa.schema([*own, *carried, pa.field(FAILURE, pa.string())])
 
 
 def article_schema(codebook: Codebook, carried: Sequence[pa.Field] = ()) -> pa.Schema:
-    """The columns of the table of articles: where each was found, counts, shares in [0, 1], and what is carried along."""
+    """The columns of the table of articles: where each was found, counts, shares in [0, 1], and what is carried along.
+
+    Shares are of the sentences whose label is certain; ``coverage`` is the share of those.
+    """
     return pa.schema(
         [
             pa.field("number", pa.int64()),
@@ -61,9 +63,10 @@ def article_schema(codebook: Codebook, carried: Sequence[pa.Field] = ()) -> pa.S
             pa.field("frame_count", _struct(codebook.frame_labels, pa.int32())),
             pa.field("stance_count", _struct(codebook.stance_labels, pa.int32())),
             pa.field("voice_count", _struct(codebook.voice_labels, pa.int32())),
+            pa.field("uncertain_count", _struct(HEADS, pa.int32())),
+            pa.field("coverage", _struct(HEADS, pa.float64())),
             pa.field("mean_confidence", pa.float64()),
             pa.field("truncated_count", pa.int32()),
-            pa.field("uncertain_count", pa.int32()),
             pa.field("warnings", pa.list_(pa.field("item", pa.string()))),
             *carried,
         ]
@@ -87,7 +90,7 @@ def score_table(
     id_column: str = "id",
     target_column: str | None = None,
     target: str | None = None,
-    uncertain_below: float = UNCERTAIN_BELOW,
+    min_confidence: float = 0.0,
 ) -> pa.Table:
     """Score every sentence of a table of articles.
 
@@ -101,7 +104,7 @@ def score_table(
         id_column: names the article; cast to text. The table may lack it only if it is called ``id``.
         target_column: holds the proposal that stance is read towards; where it is empty, ``target`` holds.
         target: the proposal; the codebook's default when None.
-        uncertain_below: a sentence is marked ``uncertain`` if its confidence is lower, in [0, 1].
+        min_confidence: a head that is less sure than this gives the label ``uncertain``, in [0, 1]; 0 never does.
 
     Returns:
         One row a sentence under ``sentence_schema``, the table's other columns carried along. An article that cannot
@@ -120,7 +123,7 @@ def score_table(
             raise ValueError(f"score_table: no column '{name}'; the table has {', '.join(table.column_names) or 'none'}")
     carried = [field for field in table.schema if field.name not in (text_column, id_column, target_column)]
     schema = sentence_schema(reader.codebook, carried).with_metadata(metadata(reader))
-    if clash := sorted({field.name for field in carried} & {*FIELDS, "uncertain", FAILURE}):
+    if clash := sorted({field.name for field in carried} & {*FIELDS, FAILURE}):
         raise ValueError(f"score_table: column '{clash[0]}' has the name of a result column; rename or drop it")
     texts = table[text_column].to_pylist()
     ids = table[id_column].cast(pa.string()).to_pylist() if id_column in table.column_names else [None] * len(texts)
@@ -128,7 +131,7 @@ def score_table(
     rows: list[dict[str, Any]] = []
     origin: list[int] = []  # the row of the table that each sentence is of
     for index, (text, identifier, own_target) in enumerate(zip(texts, ids, targets, strict=True)):
-        found, failure = _sentences(reader, text, identifier or "", own_target or target, uncertain_below)
+        found, failure = _sentences(reader, text, identifier or "", own_target or target, min_confidence)
         rows += found or [{"article": identifier or "", FAILURE: failure}]
         origin += [index] * max(len(found), 1)
     own = [field.name for field in schema if field not in carried]
@@ -137,15 +140,14 @@ def score_table(
     return pa.table([columns[field.name] if field.name in columns else beside[field.name] for field in schema], schema=schema)
 
 
-def _sentences(reader: Reader, text: Any, identifier: str, target: str | None, uncertain_below: float) -> tuple[list[dict[str, Any]], str]:
+def _sentences(reader: Reader, text: Any, identifier: str, target: str | None, min_confidence: float) -> tuple[list[dict[str, Any]], str]:
     if not isinstance(text, str) or not text.strip():
         return [], "empty: no text in it"
     try:
-        reading = reader.read(Article(text, identifier), target=target, evidence=False)
+        reading = reader.read(Article(text, identifier), target=target, evidence=False, min_confidence=min_confidence)
     except ValueError as error:
         return [], str(error)
-    rows = [{**row, "uncertain": row["confidence"] < uncertain_below} for row in reading.rows()]
-    return rows, "no sentence in it"
+    return reading.rows(), "no sentence in it"
 
 
 class Scorer:
@@ -165,7 +167,7 @@ class Scorer:
         *,
         backend: BackendName = "onnx",
         target: str | None = None,
-        uncertain_below: float = UNCERTAIN_BELOW,
+        min_confidence: float = 0.0,
         text_column: str = "text",
         id_column: str = "id",
         target_column: str | None = None,
@@ -174,7 +176,7 @@ class Scorer:
         self._model = {"model": model, "backend": backend}
         self._options: dict[str, Any] = {
             "target": target,
-            "uncertain_below": uncertain_below,
+            "min_confidence": min_confidence,
             "text_column": text_column,
             "id_column": id_column,
             "target_column": target_column,
@@ -193,29 +195,43 @@ class Scorer:
 
 
 def article_rows(sentences: pa.Table, codebook: Codebook) -> dict[int, dict[str, Any]]:
-    """Counts and shares of each article, by its ``number``, from a table of its sentences."""
+    """Counts and shares of each article, by its ``number``, from a table of its sentences.
+
+    Shares are of the sentences whose label is certain: null where none is.
+    """
     numbers = sentences["number"].to_numpy()
     firsts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]]) if len(numbers) else np.array([], dtype=int)
     rows: dict[int, dict[str, Any]] = {}
     for first, end in pairwise([*firsts, len(numbers)]):
         part = sentences.slice(first, end - first)
         count = part.num_rows
-        frames = _counts(pc.list_flatten(part["frames"]), codebook.frame_labels)
-        stances, voices = _counts(part["stance"], codebook.stance_labels), _counts(part["voice"], codebook.voice_labels)
+        counts = {
+            "frame": _counts(pc.list_flatten(part["frames"]), codebook.frame_labels),
+            "stance": _counts(part["stance"], codebook.stance_labels),
+            "voice": _counts(part["voice"], codebook.voice_labels),
+        }
+        uncertain = uncertain_counts(part)
+        certain = {head: count - left for head, left in uncertain.items()}
+        of = dict(zip(counts, certain.values(), strict=True))  # how many sentences each code's shares are of
         rows[int(numbers[first])] = {
             "target": part["target"][0].as_py(),
             "sentence_count": count,
-            "frame_share": {label: n / count for label, n in frames.items()},
-            "stance_share": {label: n / count for label, n in stances.items()},
-            "voice_share": {label: n / count for label, n in voices.items()},
-            "frame_count": frames,
-            "stance_count": stances,
-            "voice_count": voices,
+            **{
+                f"{code}_share": {label: n / of[code] if of[code] else None for label, n in found.items()} for code, found in counts.items()
+            },
+            **{f"{code}_count": found for code, found in counts.items()},
+            "uncertain_count": uncertain,
+            "coverage": {head: n / count for head, n in certain.items()},
             "mean_confidence": round(sum(part["confidence"].to_pylist()) / count, 4),
             "truncated_count": sum(part["truncated"].to_pylist()),
-            "uncertain_count": sum(part["uncertain"].to_pylist()),
         }
     return rows
+
+
+def uncertain_counts(sentences: pa.Table) -> dict[str, int]:
+    """How many sentences of a table each head is uncertain about."""
+    columns = {"frames": pc.list_flatten(sentences["frames"]), "stance": sentences["stance"], "voice": sentences["voice"]}
+    return {head: _counts(columns[head], [UNCERTAIN])[UNCERTAIN] for head in HEADS}
 
 
 def _counts(labels: pa.ChunkedArray, names: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from itertools import chain, islice
@@ -12,15 +13,16 @@ import jinja2
 from markupsafe import Markup
 
 from slant.article import Sentence
-from slant.codebook import Codebook
+from slant.codebook import UNCERTAIN, Codebook
 from slant.reading import Reading, SentenceReading
-from slant.render import pieces
+from slant.render import certain, pieces
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart: on light and on dark paper.
 COLOURS = (("#D55E00", "#E8702A"), ("#0072B2", "#3FA0DC"), ("#009E73", "#2CB98F"), ("#CC79A7", "#D88FB8"), ("#E69F00", "#E69F00"), ("#56B4E9", "#56B4E9"))  # fmt: skip
 GLYPHS = ("▲", "▼", "◆", "■")
 CELLS = ("up", "down", "both")  # of the strip: the first two sides against one another, any other over both
 NO_FRAME = "none"
+OPEN = "?"  # stands in the margin for a label that is uncertain
 SHORTEST = 3  # letters of an abbreviated label
 
 
@@ -90,6 +92,8 @@ def _reading(reading: Reading, number: int, *, several: bool) -> dict[str, Any]:
         "id": name,
         "article": reading.article.id or "article",
         "count": count,
+        "certain": certain(reading),
+        "reliability": reading.legend,
         "target": reading.target,
         "codebook": codebook.version,
         "definitions": [label for label in (*codebook.frames, *codebook.stances, *codebook.voices) if label.definition],
@@ -102,7 +106,7 @@ def _reading(reading: Reading, number: int, *, several: bool) -> dict[str, Any]:
 
 def _sentence(s: SentenceReading, number: int, article: str, codebook: Codebook, short: dict[str, str]) -> dict[str, Any]:
     colours = _colours(codebook)
-    frames = [codebook.frame_labels.index(frame) for frame in s.frames]
+    frames = [codebook.frame_labels.index(frame) for frame in s.frames if frame != UNCERTAIN]
     side = _sides(codebook).get(s.stance)
     codes = (
         ("frames", s.frame_probability, s.frames),
@@ -113,14 +117,15 @@ def _sentence(s: SentenceReading, number: int, article: str, codebook: Codebook,
         "id": f"{article}s{number}",
         "number": number,
         "part": s.sentence.part,
-        "quoted": s.voice != codebook.voice_labels[0],
+        "quoted": s.voice in codebook.voice_labels[1:],
         "side": None if side is None else side % len(GLYPHS),
-        "glyph": "" if side is None else GLYPHS[side % len(GLYPHS)],
+        "glyph": (OPEN if "stance" in s.uncertain else "") if side is None else GLYPHS[side % len(GLYPHS)],
         "stance": s.stance,
-        "short": " · ".join(short[frame] for frame in s.frames),
-        "frame_keys": " ".join(map(str, frames)) or NO_FRAME,
-        "stance_key": codebook.stance_labels.index(s.stance),
-        "voice_key": codebook.voice_labels.index(s.voice),
+        "short": " · ".join(short.get(frame, OPEN) for frame in s.frames),
+        "uncertain": s.uncertain,
+        "frame_keys": UNCERTAIN if "frames" in s.uncertain else " ".join(map(str, frames)) or NO_FRAME,
+        "stance_key": UNCERTAIN if "stance" in s.uncertain else codebook.stance_labels.index(s.stance),
+        "voice_key": UNCERTAIN if "voice" in s.uncertain else codebook.voice_labels.index(s.voice),
         "tint": _tint(frames),
         "pieces": [(text, colours.get(label, "")) for text, label in pieces(s)],
         "truncated": s.truncated,
@@ -147,19 +152,32 @@ def _tint(frames: list[int]) -> str:
 
 def _legend(reading: Reading) -> list[tuple[str, str, list[dict[str, Any]]]]:
     codebook, colours, sides = reading.codebook, _colours(reading.codebook), _sides(reading.codebook)
-    framed = sum(1 for s in reading.sentences if s.frames)
-    without = 1 - framed / len(reading.sentences) if reading.sentences else 0.0
+    certain = [s for s in reading.sentences if "frames" not in s.uncertain]
+    without = sum(not s.frames for s in certain) / len(certain) if certain else 0.0
 
-    def row(key: str | int, label: str, share: float, mark: Markup) -> dict[str, Any]:
-        return {"key": key, "label": label, "share": share, "mark": mark, "colour": colours.get(label, "")}
+    def row(key: str | int, code: str, label: str, share: float, mark: Markup) -> dict[str, Any]:
+        return {"key": key, "label": reading.mark(code, label), "share": share, "mark": mark, "colour": colours.get(label, "")}
+
+    def extra(key: str, label: str, share: float, sign: str = "") -> dict[str, Any]:
+        return {
+            "key": key,
+            "label": label,
+            "share": share,
+            "mark": Markup('<span class="key" aria-hidden="true">{}</span>').format(sign),
+            "colour": "",
+        }
+
+    def left_open(head: str) -> list[dict[str, Any]]:
+        return [extra(UNCERTAIN, f"{UNCERTAIN} (of all)", 1 - reading.coverage[head], OPEN)] if reading.min_confidence else []
 
     frames = [
-        row(i, label, reading.frames[label], Markup('<span class="key tint" style="--c:var(--t{})"></span>').format(i))
+        row(i, "frame", label, reading.frames[label], Markup('<span class="key tint" style="--c:var(--t{})"></span>').format(i))
         for i, label in enumerate(codebook.frame_labels)
     ]
     stances = [
         row(
             i,
+            "stance",
             label,
             reading.stances[label],
             Markup('<span class="key" aria-hidden="true" style="color:var(--{})">{}</span>').format(
@@ -169,11 +187,14 @@ def _legend(reading: Reading) -> list[tuple[str, str, list[dict[str, Any]]]]:
         for i, label in enumerate(codebook.stance_labels)
     ]
     voices = [
-        row(i, label, reading.voices[label], Markup('<span class="key{}" aria-hidden="true">{}</span>').format(" quoted" if i else "", "“" if i else ""))
+        row(i, "voice", label, reading.voices[label], Markup('<span class="key{}" aria-hidden="true">{}</span>').format(" quoted" if i else "", "“" if i else ""))
         for i, label in enumerate(codebook.voice_labels)
     ]  # fmt: skip
-    none = row(NO_FRAME, "no frame", without, Markup('<span class="key"></span>'))
-    return [("frame", "frames", [*frames, none]), ("stance", "stance", stances), ("voice", "voice", voices)]
+    return [
+        ("frame", "frames", [*frames, extra(NO_FRAME, "no frame", without), *left_open("frames")]),
+        ("stance", "stance", [*stances, *left_open("stance")]),
+        ("voice", "voice", [*voices, *left_open("voice")]),
+    ]
 
 
 def _course(reading: Reading) -> list[dict[str, Any]]:
@@ -189,7 +210,7 @@ def _course(reading: Reading) -> list[dict[str, Any]]:
     ]
     stance = [(CELLS[min(sides[s.stance], 2)], colours[s.stance]) if s.stance in sides else None for s in reading.sentences]
     rows.append({"label": "stance ▲▼", "kind": "stance", "cells": stance})
-    quoted = [("on", "") if s.voice != codebook.voice_labels[0] else None for s in reading.sentences]
+    quoted = [("on", "") if s.voice in codebook.voice_labels[1:] else None for s in reading.sentences]
     rows.append({"label": codebook.voice_labels[1], "kind": "", "cells": quoted})
     return rows
 
@@ -198,11 +219,12 @@ def _course_label(reading: Reading) -> str:
     """The strip in words: the article's thirds, each with its shares."""
     count = len(reading.sentences)
     thirds = [reading.sentences[count * i // 3 : count * (i + 1) // 3] for i in range(3)]
-    labels = [*reading.codebook.frame_labels, *_sides(reading.codebook)]
     told = []
     for name, part in zip(("first", "second", "last"), thirds, strict=True):
-        shares = (f"{label} {sum(label in (*s.frames, s.stance) for s in part) / max(len(part), 1):.0%}" for label in labels)
-        told.append(f"{name} third: {', '.join(shares)}")
+        shares = replace(reading, sentences=part)
+        frames = (f"{reading.mark('frame', label)} {share:.0%}" for label, share in shares.frames.items())
+        sides = (f"{reading.mark('stance', label)} {shares.stances[label]:.0%}" for label in _sides(reading.codebook))
+        told.append(f"{name} third: {', '.join([*frames, *sides])}")
     return f"Course of the article. {'; '.join(told)}."
 
 

@@ -6,6 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from slant.render import percentages
 from slant.scoring import Summary
 from slant.shards import Record
 
@@ -72,7 +73,7 @@ class Shown:
         if self._bar:
             self._bar.stop()
 
-    def summary(self, summary: Summary, output: str) -> None:
+    def summary(self, summary: Summary, output: str, *, min_confidence: float = 0.0) -> None:
         """Say what was done, unless asked to be quiet."""
         self.end()
         if self._quiet:
@@ -83,6 +84,7 @@ class Shown:
             f"{summary.duplicates:,} exact duplicates scored once" if summary.duplicates else "",
             f"{summary.repeated_ids:,} ids were there before: tell articles apart by number" if summary.repeated_ids else "",
             f"{summary.failures:,} failures, see failures.jsonl" if summary.failures else "no failures",
+            f"coverage at confidence {min_confidence:g}: {percentages(summary.coverage)}" if min_confidence else "",
             f"{self._articles / seconds:,.1f} articles/s, {self._sentences / seconds:,.0f} sentences/s" if self._articles else "",
         ]
         self._say("; ".join(part for part in parts if part))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slant.article import Article
 from slant.checkpoint import ONNX, TOKENIZER, WEIGHTS, Calibration, Checkpoint, CheckpointError
-from slant.codebook import Codebook
+from slant.codebook import UNCERTAIN, Codebook
 from slant.reading import Decision, Floats, Probabilities, Reading, SentenceReading, Weight, decide
 from slant.windows import Window, pack, tokenizer_from
 
@@ -87,6 +87,7 @@ class Reader:
         self.checkpoint = checkpoint
         self._backend = backend
         self._tokenizer = tokenizer_from(checkpoint.read(TOKENIZER).decode())
+        self._tiers = checkpoint.tiers
 
     @property
     def codebook(self) -> Codebook:
@@ -97,19 +98,20 @@ class Reader:
         texts = [sentence.text for sentence in article.sentences]
         return pack(texts, target, self._tokenizer, window=self.checkpoint.window, left_context=self.checkpoint.left_context)
 
-    def read(self, article: Article | str, *, target: str | None = None, evidence: bool = True) -> Reading:
+    def read(self, article: Article | str, *, target: str | None = None, evidence: bool = True, min_confidence: float = 0.0) -> Reading:
         """Read one article.
 
         Args:
             article: an article, or its text.
             target: the proposal that stance is read towards; the codebook's default when None.
             evidence: whether to look for the words that weighed most, which takes time.
+            min_confidence: a head that is less sure than this gives the label ``uncertain``, in [0, 1]; 0 never does.
 
         Returns:
             The reading; of an article without sentences, one without sentences.
 
         Raises:
-            ValueError: when the target is empty or too long.
+            ValueError: when the target is empty or too long, or ``min_confidence`` is no probability.
         """
         article = Article(article) if isinstance(article, str) else article
         target = self.codebook.default_target if target is None else target.strip()
@@ -122,7 +124,7 @@ class Reader:
         logits = np.array([share.sum(axis=0) for share in token_shares]).reshape(len(slots), self.checkpoint.label_count)
         probability = probabilities(logits, self.codebook, self.checkpoint.calibration)
         calibration = self.checkpoint.calibration
-        decisions = decide(probability, self.codebook, calibration.thresholds, calibration.stance_weights)
+        decisions = decide(probability, self.codebook, calibration.thresholds, calibration.stance_weights, min_confidence=min_confidence)
         sentences = []
         for i, (slot, decision) in enumerate(zip(slots, decisions, strict=True)):
             sentence = article.sentences[slot.sentence]
@@ -140,11 +142,11 @@ class Reader:
                     weightiest(sentence.text, sentence.start, slot.offsets, token_shares[i], decision, self.codebook) if evidence else (),
                 )
             )
-        return Reading(article, target, tuple(sentences), self.codebook)
+        return Reading(article, target, tuple(sentences), self.codebook, self._tiers, min_confidence)
 
-    def read_many(self, articles: Iterable[Article], *, target: str | None = None) -> Iterator[Reading]:
+    def read_many(self, articles: Iterable[Article], *, target: str | None = None, min_confidence: float = 0.0) -> Iterator[Reading]:
         """Read articles one after the other, lazily, in order."""
-        return (self.read(article, target=target) for article in articles)
+        return (self.read(article, target=target, min_confidence=min_confidence) for article in articles)
 
     def encode(self, window: Window) -> NDArray[np.float32]:
         """Run the network on one window: logits, shape (tokens, labels)."""
@@ -215,7 +217,7 @@ def weightiest(
         start: its offset in the article, added to the words' spans.
         offsets: character span in the sentence of each token.
         shares: of the logits, shape (tokens, labels).
-        decision: the labels chosen; a neutral stance gets no evidence.
+        decision: the labels chosen; a neutral stance gets no evidence, nor does an uncertain label.
         codebook: names the columns.
 
     Returns:
@@ -228,8 +230,9 @@ def weightiest(
     columns: list[tuple[str, Floats]] = [
         (label, shares[:, codebook.frame_labels.index(label)] - shares[:, codebook.frame_labels.index(label)].mean())
         for label in decision.frames
+        if label != UNCERTAIN
     ]
-    if decision.stance not in codebook.neutral_stances:
+    if decision.stance not in {*codebook.neutral_stances, UNCERTAIN}:
         chosen = codebook.stance_labels.index(decision.stance)
         stances = shares[:, frame_count : frame_count + stance_count]
         others = np.delete(stances, chosen, axis=1).mean(axis=1)

@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from slant.codebook import UNCERTAIN
 from slant.reading import FIELDS, Reading, SentenceReading
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
@@ -22,10 +23,10 @@ READINGS_AT_ONCE = 256  # turned into a table; more are never held
 FORMULA_OPENERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what spreadsheets take for the start of a formula
 
 _PAGE = """\
-{%- macro shares(title, values) -%}
+{%- macro shares(title, code, values) -%}
 <tr><th>{{ title }}</th><td>{% for label, share in values.items() -%}
 <span class="share"><i style="width:{{ (share * 60) | round | int }}px;background:{{ colours.get(label, '#999') }}"></i>
-{{ label }} {{ '%.0f' % (share * 100) }} %</span>{% endfor %}</td></tr>
+{{ mark(code, label) }} {{ '%.0f' % (share * 100) }} %</span>{% endfor %}</td></tr>
 {%- endmacro -%}
 <style>
 .slant{font:15px/1.5 system-ui,sans-serif;max-width:60rem;color:#1a1a1a;background:#fff;padding:.5rem 1rem}
@@ -41,10 +42,11 @@ _PAGE = """\
 {% for s in sentences -%}
 <tr class="{{ s.part }}"><td class="n">{{ loop.index }}</td>
 <td class="t">{% for text, label in s.pieces %}{% if label %}<mark title="weighed towards {{ label }}" style="border-color:{{ colours[label] }}">{{ text }}</mark>{% else %}{{ text }}{% endif %}{% endfor %}{% if s.truncated %} <span class="quiet">(cut: too long for the model)</span>{% endif %}</td>
-<td>{% for f in s.frames %}<span class="tag" style="background:{{ colours[f] }}">{{ f }}</span>{% endfor %}</td>
-<td{% if s.neutral %} class="quiet"{% endif %}>{{ s.stance }}</td><td{% if s.voice == first_voice %} class="quiet"{% endif %}>{{ s.voice }}</td><td class="n">{{ '%.2f' % s.confidence }}</td></tr>
+<td>{% for f in s.frames %}{% if f in colours %}<span class="tag" style="background:{{ colours[f] }}">{{ f }}</span>{% else %}<span class="quiet">{{ f }}</span>{% endif %}{% endfor %}</td>
+<td{% if s.quiet_stance %} class="quiet"{% endif %}>{{ s.stance }}</td><td{% if s.quiet_voice %} class="quiet"{% endif %}>{{ s.voice }}</td><td class="n">{{ '%.2f' % s.confidence }}</td></tr>
 {% endfor -%}
-</tbody></table><table>{{ shares('frames', frames) }}{{ shares('stance', stances) }}{{ shares('voice', voices) }}</table></div>
+</tbody></table><p class="quiet">Shares of sentences{{ certain }}.{% if legend %} {{ legend }}.{% endif %}</p><table>{{ shares('frames', 'frame', frames) }}{{ shares('stance', 'stance', stances) }}{{ shares('voice', 'voice', voices) }}</table>
+</div>
 """
 
 
@@ -66,23 +68,44 @@ def table(reading: Reading) -> RenderableType:
         text.stylize({"headline": "bold", "caption": "italic", "body": ""}[s.sentence.part])
         if s.truncated:
             text.append(" (cut: too long for the model)", style="dim")
-        frames = Text("\n").join(Text(frame, style=colours[frame]) for frame in s.frames)
-        stance = Text(s.stance, style="dim" if s.stance in codebook.neutral_stances else colours[s.stance])
-        voice = Text(s.voice, style="dim" if s.voice == codebook.voice_labels[0] else "")
+        frames = Text("\n").join(Text(frame, style=colours.get(frame, "dim")) for frame in s.frames)
+        stance = Text(s.stance, style=colours.get(s.stance, "dim"))
+        voice = Text(s.voice, style="" if s.voice in codebook.voice_labels[1:] else "dim")
         grid.add_row(str(number), text, frames, stance, voice, f"{s.confidence:.2f}")
     shares = Table.grid(padding=(0, 2))
-    for name, values in (("frames", reading.frames), ("stance", reading.stances), ("voice", reading.voices)):
-        shares.add_row(
-            Text(name, style="bold"), *(Text(f"{label} {share:.0%}", style=colours.get(label, "")) for label, share in values.items())
-        )
+    for name, code, values in (
+        ("frames", "frame", reading.frames),
+        ("stance", "stance", reading.stances),
+        ("voice", "voice", reading.voices),
+    ):
+        row = (Text(f"{reading.mark(code, label)} {share:.0%}", style=colours.get(label, "")) for label, share in values.items())
+        shares.add_row(Text(name, style="bold"), *row)
     count = len(reading.sentences)
-    summary = f"\n{count} sentence{'' if count == 1 else 's'}; shares of them:"
     return Group(
         grid,
-        Text(summary),
+        Text(
+            f"\n{count} sentence{'' if count == 1 else 's'}; shares of {f'those{certain(reading)}' if reading.min_confidence else 'them'}:"
+        ),
         shares,
         Text("underlined: the words that weighed most; conf.: the lowest probability among a sentence's codes", style="dim"),
+        *([Text(reading.legend, style="dim")] if reading.legend else []),
     )
+
+
+def certain(reading: Reading) -> str:
+    """Which sentences an article's shares are of, and how many those are; empty where none was left open."""
+    if not reading.min_confidence:
+        return ""
+    return f" that are certain (at least {reading.min_confidence:g}; coverage: {percentages(reading.coverage)})"
+
+
+def percentages(coverage: dict[str, float]) -> str:
+    """The coverage of each head in words.
+
+    >>> percentages({"frames": 0.834, "stance": 1.0})
+    'frames 83%, stance 100%'
+    """
+    return ", ".join(f"{head} {share:.0%}" for head, share in coverage.items())
 
 
 def html(reading: Reading) -> str:
@@ -95,15 +118,18 @@ def html(reading: Reading) -> str:
         frames=reading.frames,
         stances=reading.stances,
         voices=reading.voices,
-        first_voice=reading.codebook.voice_labels[0],
+        mark=reading.mark,
+        certain=certain(reading),
+        legend=reading.legend,
         sentences=[
             {
                 "part": s.sentence.part,
                 "pieces": pieces(s),
                 "frames": s.frames,
                 "stance": s.stance,
-                "neutral": s.stance in reading.codebook.neutral_stances,
+                "quiet_stance": s.stance in (*reading.codebook.neutral_stances, UNCERTAIN),
                 "voice": s.voice,
+                "quiet_voice": s.voice in (reading.codebook.voice_labels[0], UNCERTAIN),
                 "confidence": s.confidence,
                 "truncated": s.truncated,
             }

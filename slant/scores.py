@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slant.codebook import UNCERTAIN
 from slant.estimate import Floats, Integers
+from slant.reading import HEADS
+from slant.reliability import Tier, tier_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -84,14 +87,30 @@ class Scores:
 
     @cached_property
     def frames(self) -> Floats:
-        """Whether each frame was read in each sentence, shape (sentences, frames)."""
+        """Whether each frame was read in each sentence, shape (sentences, frames); none in an uncertain one."""
         read = self.sentences["frames"].combine_chunks()
         found = np.zeros((len(self.sentences), len(self.frame_labels)))
-        values = read.flatten().to_pylist()
         index = {label: i for i, label in enumerate(self.frame_labels)}
+        columns = np.array([index.get(value, -1) for value in read.flatten().to_pylist()], dtype=np.int64)
         rows = np.repeat(np.arange(len(read)), read.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
-        found[rows, [index[value] for value in values]] = 1
+        found[rows[columns >= 0], columns[columns >= 0]] = 1
         return found
+
+    def certain(self, code: str) -> Floats:
+        """Whether the code's label is certain in each sentence, shape (sentences,); ``code`` is frame, stance or voice."""
+        if code == "frame":
+            return np.array([UNCERTAIN not in frames for frames in self.sentences["frames"].to_pylist()], dtype=float)
+        return 1 - self.read(code, UNCERTAIN)
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """The share of sentences in which each head is certain, in [0, 1]."""
+        codes = ("frame", "stance", "voice")
+        return {head: float(self.certain(code).mean()) if len(self.sentences) else 0.0 for head, code in zip(HEADS, codes, strict=True)}
+
+    def tier(self, code: str, label: str) -> Tier:
+        """How reliable a label is, as the model that scored was measured."""
+        return tier_of(self.manifest.get("tiers", {}), code, label)
 
     def read(self, code: str, label: str) -> Floats:
         """Whether a label was read in each sentence, shape (sentences,); ``code`` is frame, stance or voice."""

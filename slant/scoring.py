@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import slant
-from slant.corpus import FAILURE, SCHEMA_VERSION, UNCERTAIN_BELOW, article_rows, article_schema, metadata, sentence_schema
+from slant.corpus import FAILURE, SCHEMA_VERSION, article_rows, article_schema, metadata, sentence_schema, uncertain_counts
 from slant.files import MOST_BYTES, STDIN, one_line
 from slant.reader import BackendName, Reader, load
-from slant.shards import Record, RunError, Shards
+from slant.shards import Record, RunError, Shards, Totals, coverage
 from slant.sources import Columns, Document, Failure, Meter, documents, identity
 
 Engine = Callable[[Iterator[pa.Table]], Generator[pa.Table, None, None]]
@@ -49,7 +49,7 @@ class Job:
     format: Literal["parquet", "jsonl", "csv"] = "parquet"
     shard_articles: int = SHARD_ARTICLES
     most_bytes: int = MOST_BYTES
-    uncertain_below: float = UNCERTAIN_BELOW
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is read."""
@@ -74,7 +74,13 @@ class Summary:
     repeated_ids: int
     sentences: int
     failures: int
+    uncertain: dict[str, int]  # sentences that each head left open
     complete: bool  # False where it was interrupted: the same command goes on
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """The share of sentences in which each head is certain, in [0, 1]."""
+        return coverage(self.uncertain, self.sentences)
 
 
 class Watcher(Protocol):
@@ -102,10 +108,10 @@ def score(job: Job, watcher: Watcher | None = None) -> Summary:
     Raises:
         RunError: when the run cannot begin or go on.
         CheckpointError: when the model cannot be read.
-        ValueError: when the target cannot be used.
+        ValueError: when the target or the minimum of confidence cannot be used.
     """
     reader = load(job.model, backend=job.backend, threads=1)
-    reader.read("", target=job.target)  # says at once if the target cannot be used
+    reader.read("", target=job.target, min_confidence=job.min_confidence)  # says at once if they cannot be used
     taken = {f.name for schema in (sentence_schema(reader.codebook), article_schema(reader.codebook)) for f in schema}
     if clash := sorted(taken & set(job.columns.keep)):
         raise RunError(f"--keep {clash[0]}: the result has a column of that name; rename yours")
@@ -135,7 +141,8 @@ def _plan(job: Job, reader: Reader, watcher: Watcher | None) -> dict[str, Any]:
         "format": job.format,
         "shard_articles": job.shard_articles,
         "max_article_bytes": job.most_bytes,
-        "uncertain_below": job.uncertain_below,
+        "min_confidence": job.min_confidence,
+        "tiers": reader.checkpoint.tiers,
     }
 
 
@@ -179,7 +186,7 @@ class _Run:
         self._meter = Meter()
         self._open: deque[_Shard] = deque()
         self._stopping = False
-        self._counts = dict.fromkeys(("documents", "duplicates", "repeated_ids", "sentences", "failures"), 0)
+        self._totals = Totals()
         self._finished = 0
         kept = [pa.field(name, pa.string()) for name in job.columns.keep]
         self._article_schema = article_schema(reader.codebook, kept).with_metadata(metadata(reader))
@@ -203,7 +210,7 @@ class _Run:
             return Summary(**self._shards.manifest["totals"], complete=True)
         if not self._stopping:
             self._shards.finish(self._finished)
-        return Summary(**self._counts, complete=not self._stopping)
+        return Summary(**self._totals.to_dict(), complete=not self._stopping)
 
     def _chunks(self) -> Generator[pa.Table, None, None]:
         """The documents to be scored, in order, a few at a time; shards are opened and closed on the way."""
@@ -305,6 +312,7 @@ class _Run:
             "duplicates": sum(isinstance(entry, _Entry) and entry.duplicate_of is not None for entry in shard.entries),
             "repeated_ids": shard.repeated_ids,
             "sentences": sentences.num_rows,
+            "uncertain": uncertain_counts(sentences),
             "failures": [asdict(failure) for failure in failures],
         }
         table = pa.Table.from_pylist(articles, schema=self._article_schema)
@@ -326,9 +334,7 @@ class _Run:
 
     def _count(self, record: Record, *, earlier: bool) -> None:
         self._finished += 1
-        for key in ("documents", "duplicates", "repeated_ids", "sentences"):
-            self._counts[key] += getattr(record, key)
-        self._counts["failures"] += len(record.failures)
+        self._totals.add(record)
         if self._watcher:
             self._watcher.shard(record, earlier=earlier, read_bytes=self._meter.bytes)
 
@@ -359,7 +365,7 @@ def _engine(job: Job, reader: Reader) -> Engine:
         "model": reader.checkpoint.folder,
         "backend": job.backend,
         "target": job.target,
-        "uncertain_below": job.uncertain_below,
+        "min_confidence": job.min_confidence,
         "target_column": "target",
     }
     if job.engine == "ray":

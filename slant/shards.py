@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from slant.reading import HEADS
 from slant.render import safe_cell
 
 MANIFEST, FAILURES, PROGRESS = "manifest.json", "failures.jsonl", "progress"
@@ -35,8 +36,33 @@ class Record:
     duplicates: int
     repeated_ids: int
     sentences: int
+    uncertain: dict[str, int]  # sentences that each head left open
     sha256: dict[str, str]  # of its file in each of ``TABLES``
     failures: list[dict[str, str]]
+
+
+class Totals:
+    """What the shards of a run hold together."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(("documents", "duplicates", "repeated_ids", "sentences"), 0)
+        self.failures = 0
+        self.uncertain = dict.fromkeys(HEADS, 0)
+
+    def add(self, record: Record) -> None:
+        for key in self.counts:
+            self.counts[key] += getattr(record, key)
+        self.failures += len(record.failures)
+        for head, count in record.uncertain.items():
+            self.uncertain[head] += count
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.counts, "failures": self.failures, "uncertain": self.uncertain}
+
+
+def coverage(uncertain: dict[str, int], sentences: int) -> dict[str, float]:
+    """The share of sentences in which each head is certain, in [0, 1]; 0 where there is no sentence."""
+    return {head: (sentences - count) / sentences if sentences else 0.0 for head, count in uncertain.items()}
 
 
 class Shards:
@@ -146,7 +172,7 @@ class Shards:
     def finish(self, count: int) -> dict[str, Any]:
         """Gather the failures, and say in the manifest that the run is complete; returns the manifest."""
         parts: list[dict[str, Any]] = []
-        totals = dict.fromkeys(("documents", "duplicates", "repeated_ids", "sentences", "failures"), 0)
+        totals = Totals()
 
         def gather(unfinished: Path) -> None:
             with unfinished.open("w", encoding="utf-8") as file:
@@ -155,15 +181,13 @@ class Shards:
                     if record is None:
                         raise RunError(f"{self._path('sentences', index)}: changed while the run went on; run the same command again")
                     file.writelines(json.dumps(failure, ensure_ascii=False) + "\n" for failure in record.failures)
-                    part = asdict(record)
-                    totals["failures"] += len(part.pop("failures"))
-                    for key in ("documents", "duplicates", "repeated_ids", "sentences"):
-                        totals[key] += part[key]
-                    parts.append({"name": _name(index), **part})
+                    totals.add(record)
+                    parts.append({"name": _name(index), **{k: v for k, v in asdict(record).items() if k != "failures"}})
 
         with self._writing():
             self._put(self.folder / FAILURES, gather)
-            self.manifest = {**self._plan, "complete": True, "totals": totals, "parts": parts}
+            covered = coverage(totals.uncertain, totals.counts["sentences"])
+            self.manifest = {**self._plan, "complete": True, "totals": totals.to_dict(), "coverage": covered, "parts": parts}
             self._put(self.folder / MANIFEST, _json(self.manifest))
             shutil.rmtree(self.folder / PROGRESS, ignore_errors=True)
         return self.manifest

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from slant.codebook import UNCERTAIN
 from slant.estimate import Integers
 from slant.scores import Scores
 
@@ -11,10 +12,11 @@ FEWEST = 4  # coded sentences of a stratum: smaller cells are put together, sinc
 
 
 def strata_of(scores: Scores, by: Sequence[str], size: int) -> Integers:
-    """Strata by the groups that will be compared and by the labels that the model read."""
+    """Strata by the groups that will be compared and by the labels that the model read; what it left open is one more label."""
     groups = np.stack([np.zeros(len(scores.article), dtype=np.int64), *(scores.group(name)[0] for name in by)], axis=1)
-    frames = (scores.frames @ (1 << np.arange(len(scores.frame_labels)))).astype(np.int64)
-    stance = np.array([scores.stance_labels.index(value) for value in scores.sentences["stance"].to_pylist()], dtype=np.int64)
+    frames = np.where(scores.certain("frame"), scores.frames @ (1 << np.arange(len(scores.frame_labels))), -1).astype(np.int64)
+    stances = (*scores.stance_labels, UNCERTAIN)
+    stance = np.array([stances.index(value) for value in scores.sentences["stance"].to_pylist()], dtype=np.int64)
     return stratify(np.stack([_numbered(groups), frames, stance], axis=1), size)
 
 

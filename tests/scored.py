@@ -14,6 +14,7 @@ from slant.reading import Floats
 FRAMES, STANCES, VOICES = ("economic", "safety"), ("favor", "against", "neutral"), ("author", "quoted")
 OUTLETS = ("Gazette", "Herald", "<b>Post</b> & Sons")
 MODEL = "ab12" * 16
+TIERS = {"frame": {"economic": "A", "safety": "C"}, "stance": dict.fromkeys(STANCES, "B"), "voice": dict.fromkeys(VOICES, "A")}
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,13 @@ class Truth:
 
 
 def write_scores(
-    folder: Path, codebook: Codebook, *, articles: int = 60, seed: int = 1, keep: tuple[str, ...] = ("outlet", "date")
+    folder: Path,
+    codebook: Codebook,
+    *,
+    articles: int = 60,
+    seed: int = 1,
+    keep: tuple[str, ...] = ("outlet", "date"),
+    min_confidence: float = 0.0,
 ) -> Truth:
     """Write a corpus in two parts whose model is often wrong, more often in one outlet than in another."""
     random = np.random.default_rng(seed)
@@ -47,12 +54,12 @@ def write_scores(
                 {
                     "number": number, "article": f"page-{number}", "sentence": sentence, "start": start, "end": start + len(text), "text": text,
                     "part": "body", "target": codebook.default_target,
-                    "frames": [label for label, p in zip(FRAMES, said, strict=True) if p > 0.5],
-                    "stance": STANCES[int(stance_said.argmax())], "voice": VOICES[int(voice_said.argmax())],
+                    "frames": [label for label, p in zip(FRAMES, said, strict=True) if p > 0.5] if abs(said - 0.5).min() >= min_confidence - 0.5 else ["uncertain"],
+                    "stance": STANCES[int(stance_said.argmax())] if stance_said.max() >= min_confidence else "uncertain", "voice": VOICES[int(voice_said.argmax())],
                     "frame_probability": dict(zip(FRAMES, map(float, said), strict=True)),
                     "stance_probability": dict(zip(STANCES, map(float, stance_said), strict=True)),
                     "voice_probability": dict(zip(VOICES, map(float, voice_said), strict=True)),
-                    "confidence": float(min(stance_said.max(), voice_said.max())), "truncated": False, "uncertain": bool(stance_said.max() < 0.5), **kept,
+                    "confidence": float(min(stance_said.max(), voice_said.max())), "truncated": False, **kept,
                 }
             )  # fmt: skip
             start += len(text) + 1
@@ -80,8 +87,8 @@ def write_scores(
     failure = {"source": "pages.jsonl", "position": "line 99", "reason": "empty: no text in it"}
     (folder / "failures.jsonl").write_text(json.dumps(failure) + "\n", encoding="utf-8")
     manifest = {
-        "slant": "0.1.0", "schema": 1, "model": MODEL, "backend": "onnx", "codebook": codebook.version, "target": codebook.default_target,
-        "input": {"names": ["pages.jsonl"], "sha256": "cd34" * 16}, "columns": {"keep": list(keep)}, "format": "parquet", "uncertain_below": 0.5, "complete": True,
+        "slant": "0.1.0", "schema": 2, "model": MODEL, "backend": "onnx", "codebook": codebook.version, "target": codebook.default_target,
+        "input": {"names": ["pages.jsonl"], "sha256": "cd34" * 16}, "columns": {"keep": list(keep)}, "format": "parquet", "min_confidence": min_confidence, "tiers": TIERS, "complete": True,
         "totals": {"documents": articles + 1, "duplicates": 1, "repeated_ids": 0, "sentences": len(sentences), "failures": 1},
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

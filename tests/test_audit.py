@@ -177,6 +177,9 @@ def test_the_command_prints_and_writes(coded: Path, folder: tuple[Path, Truth], 
 def test_without_a_sample_it_says_uncorrected(folder: tuple[Path, Truth]) -> None:
     out = run("slant.estimate", folder[0]).stdout
     assert "UNCORRECTED" in out
+    assert "safety (C)" in out
+    assert "economic (C)" not in out
+    assert "(C): of low reliability" in out
     assert "corrected " not in out.splitlines()[0].replace("uncorrected", "")
 
 

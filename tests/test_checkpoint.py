@@ -39,6 +39,8 @@ def truncate(name: str) -> Callable[[Path], None]:
         (truncate("model.int8.onnx"), r"model\.int8\.onnx: its sha256 is not the one in config\.json"),
         (truncate("tokenizer.json"), r"tokenizer\.json: its sha256"),
         (truncate("codebook.toml"), r"codebook\.toml: its sha256"),
+        (truncate("metrics.json"), r"metrics\.json: cannot be read"),
+        (lambda folder: (folder / "metrics.json").write_text('{"cross_validation": {"scores": 1}}'), r"metrics\.json: damaged"),
         (lambda folder: (folder / "model.int8.onnx").unlink(), "the checkpoint is incomplete"),
         (config(lambda content: content.pop("slant")), "another program's checkpoint"),
         (config(lambda content: content["slant"].update(format=99)), "checkpoint format 99"),
@@ -52,6 +54,22 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(damage: Callable[[Path], obj
         load(checkpoint)
     assert str(checkpoint) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_tiers_come_from_the_metrics_and_are_empty_without(checkpoint: Path) -> None:
+    assert load(checkpoint).checkpoint.tiers == {}
+    assert load(checkpoint).read("Open it.").tiers == {}
+    score = {"frame_f1": {"economic": 0.8, "safety": 0.8}, "stance_f1": {"favor": 0.65}, "voice_f1": {"author": 0.5}}
+    alpha = {"economic": (0.7, 0.9), "safety": (0.5, 0.9), "stance": (0.6, 0.9), "voice": (0.9, 0.9)}
+    agreed = {
+        who: {name: {"alpha": pair[i]} for name, pair in alpha.items()} for i, who in enumerate(("model and gold", "coder and coder"))
+    }
+    measured = {"scores": {"slant": {"all": score}}, "alpha": agreed}
+    (checkpoint / "metrics.json").write_text(json.dumps({"cross_validation": measured}))
+    found = {"frame": {"economic": "A", "safety": "B"}, "stance": {"favor": "B"}, "voice": {"author": "C"}}
+    assert load(checkpoint).read("Open it.").tiers == found
+    (checkpoint / "metrics.json").unlink()
+    assert load(checkpoint).checkpoint.tiers == {}
 
 
 def test_a_graph_that_is_none_is_refused(checkpoint: Path) -> None:

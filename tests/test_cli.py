@@ -90,6 +90,16 @@ def test_a_corpus_is_scored_into_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "scores/sentences/part-00000.parquet").is_file()
 
 
+def test_labels_less_sure_than_asked_are_uncertain_and_counted(tmp_path: Path) -> None:
+    out = predict(SAMPLE, "--min-confidence", "0.99").stdout.decode()
+    assert "uncertain" in out
+    assert "shares of those that are certain (at least 0.99; coverage: frames" in out
+    rows = predict(SAMPLE, "--min-confidence", "0.99", "-o", "-", "--format", "jsonl").stdout.decode().splitlines()
+    assert all("uncertain" in (*row["frames"], row["stance"], row["voice"]) for row in map(json.loads, rows) if row["confidence"] < 0.98)
+    found = predict(SAMPLE, "--min-confidence", "0.99", "--output", str(tmp_path / "scores"))
+    assert "coverage at confidence 0.99: frames" in found.stderr.decode()
+
+
 def test_another_language_is_a_warning_only() -> None:
     text = "Der Minister sagte, dass die Grenze geschlossen bleibe, und dass er bis zum Ende des Jahres nicht mehr davon sprechen werde."
     found = predict("-", "-o", "-", "--format", "jsonl", stdin=text.encode())
@@ -106,6 +116,8 @@ def test_another_language_is_a_warning_only() -> None:
         (["-", "-o", "out.csv", "--workers", "2"], "--workers goes with a folder as --output"),
         (["-", "--keep", "outlet"], "--keep goes with a folder as --output"),
         (["-", "-o", "scores", "--ray-address", "auto"], "--ray-address goes with --engine ray"),
+        (["-", "--min-confidence", "70"], "and 70 is none; give one from 0 to 1"),
+        (["-", "-o", "scores", "--min-confidence", "70"], "and 70 is none; give one from 0 to 1"),
         (["-", "-o", "out.doc"], "its suffix names no format"),
         (["-", "-o", "no/such/folder/out.csv"], "does not exist"),
         (["-", "--model", "tests"], "not a slant checkpoint"),

@@ -28,6 +28,7 @@ def test_unknown_label_names_place_value_and_the_nearest() -> None:
     [
         (CODEBOOK.replace('version = "test-1"', ""), "'version' is missing"),
         (CODEBOOK.replace('"safety"', '"economic"'), "frames names a label twice"),
+        (CODEBOOK.replace('"safety"', '"uncertain"'), "frames has a label 'uncertain', which stands for labels left open"),
         (CODEBOOK.replace("targets = [{", "other = [{"), "the default target has no scope note"),
         (CODEBOOK + "[", "not valid TOML"),
     ],

@@ -75,9 +75,22 @@ def test_the_schema_is_stated_and_carries_its_making(tiny: Reader, tiny_checkpoi
     assert Scorer(tiny_checkpoint).schema(ARTICLES.schema).equals(found.schema)
 
 
-def test_uncertain_is_what_lies_below(tiny: Reader) -> None:
-    rows = score_table(ARTICLES.slice(0, 1), tiny, uncertain_below=0.6).to_pylist()
-    assert [row["uncertain"] for row in rows] == [row["confidence"] < 0.6 for row in rows]
+def test_labels_below_the_minimum_of_confidence_are_uncertain(tiny: Reader) -> None:
+    sure = score_table(ARTICLES.slice(0, 1), tiny)
+    least = sorted(max(row["stance_probability"].values()) for row in sure.to_pylist())[4] - 5e-5  # probabilities are rounded
+    found = score_table(ARTICLES.slice(0, 1), tiny, min_confidence=least)
+    for row, before in zip(found.to_pylist(), sure.to_pylist(), strict=True):
+        uncertain = max(row["stance_probability"].values()) < least
+        assert row["stance"] == ("uncertain" if uncertain else before["stance"])
+    (row,) = article_rows(found, tiny.codebook).values()
+    assert row["uncertain_count"]["stance"] == 4
+    assert row["coverage"]["stance"] == 5 / 9
+    assert sum(row["stance_count"].values()) == 5
+    assert sum(row["stance_share"].values()) == pytest.approx(1)
+    (row,) = article_rows(score_table(ARTICLES.slice(0, 1), tiny, min_confidence=1.0), tiny.codebook).values()
+    assert row["coverage"] == {"frames": 0, "stance": 0, "voice": 0}
+    assert set(row["frame_share"].values()) == {None}
+    assert score_table(ARTICLES.slice(0, 1), tiny, min_confidence=1.0)["frames"][0].as_py() == ["uncertain"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ METRICS: dict[str, Any] = {
         "sentences": {"all": 4321},
         "scores": {"slant": {"all": {**SCORE, "frames_macro": 0.68, "stance_macro": 0.72, "voice_macro": 0.925}}},
         "alpha": {
-            "coders": {name: {"alpha": value} for name, value in (("economic", 0.9), ("safety", 0.6), ("stance", 0.8), ("voice", 0.95))}
+            "model and gold": {name: {"alpha": 0.5} for name in ("economic", "safety", "stance", "voice")},
+            "coder and coder": {
+                name: {"alpha": value} for name, value in (("economic", 0.9), ("safety", 0.6), ("stance", 0.8), ("voice", 0.95))
+            },
         },
     },
 }
@@ -145,7 +148,7 @@ def test_without_a_sample_everything_says_uncorrected(plain: Numbers) -> None:
 def test_every_number_of_the_paragraph_is_from_the_run(audited: Numbers) -> None:
     told = paragraph(audited, ["outlet", "month"], METRICS)
     for expected in (
-        f"{audited.coverage['sentences']} sentences of 60 articles (input sha256 cd34cd34cd34…)",
+        f"{audited.facts['sentences']} sentences of 60 articles (input sha256 cd34cd34cd34…)",
         "exact copies (1) were counted once",
         "1 article could not be read",
         "codebook test-1",
@@ -170,10 +173,50 @@ def test_every_number_of_the_paragraph_is_from_the_run(audited: Numbers) -> None
 
 def test_labels_of_low_reliability_are_warned_of(scores: Scores) -> None:
     weak, loose = unreliable(scores, METRICS)
-    assert "safety (0.55)" in weak
+    assert "safety (frame). Their" in weak
     assert "economic" not in weak
     assert "safety (0.60)" in loose
-    assert "not known" in unreliable(scores, None)[0]
+    assert unreliable(scores, None) == [weak]
+    unmeasured = replace(scores, manifest={**scores.manifest, "tiers": {}})
+    assert "not known" in unreliable(unmeasured, None)[0]
+
+
+def test_labels_of_low_reliability_are_marked_wherever_they_are_counted(plain: Numbers) -> None:
+    drawn = {figure.name: figure for figure in figures(plain)}
+    for name in ("shares", "shares-by-outlet", "course"):
+        text = "".join(ElementTree.fromstring(drawn[name].svg).itertext())
+        assert "safety (C)" in text
+        assert "economic (C)" not in text
+    assert {row.group for row in plain.crossed if row.tier == "C"} == {"safety"}
+    assert drawn["frame-by-stance"].svg.count("% (C)<") == 3
+    seen = Seen(page(plain, list(drawn.values()), ""))
+    assert "safety (C)" in seen.text
+    assert "(C): of low reliability" in seen.text
+    assert "economic (C)" not in seen.text
+
+
+def test_what_was_left_open_is_in_no_share_and_told(tmp_path: Path) -> None:
+    write_scores(tmp_path / "sure", BOOK)
+    write_scores(tmp_path / "scores", BOOK, min_confidence=0.7)
+    sure, scores = Scores.load(tmp_path / "sure"), Scores.load(tmp_path / "scores")
+    found = numbers(Corpus(scores), ["outlet", "month"])
+    left_open = scores.column("stance").count("uncertain")
+    assert found.facts["coverage"]["stance"] == pytest.approx(1 - left_open / len(scores.sentences))
+    for code in ("frame", "stance"):
+        certain = scores.certain(code) > 0
+        assert 0 < certain.mean() < 1
+        for row in found.shares:
+            if row.code == code:
+                assert row.uncorrected.value == pytest.approx(sure.read(code, row.label)[certain].mean())
+    for row in found.crossed:
+        both = (scores.read("frame", row.group) * scores.certain("stance")) > 0
+        assert row.uncorrected.value == pytest.approx(sure.read("stance", row.label)[both].mean())
+    told = f"(at least 0.7; coverage: frames {scores.coverage['frames']:.0%}, stance {scores.coverage['stance']:.0%}, voice 100%)"
+    assert told in paragraph(found, [], None)
+    seen = Seen(page(found, figures(found), "")).text
+    assert told in seen
+    assert f"coverage, stance{scores.coverage['stance']:.1%}" in seen
+    assert len(set(strata_of(scores, [], 100_000))) > len(set(strata_of(sure, [], 100_000)))  # what is left open is a label more
 
 
 def test_what_a_reader_must_know_is_warned_of(scores: Scores, coded: Path, tmp_path: Path) -> None:

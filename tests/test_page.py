@@ -1,6 +1,7 @@
 """The article page as text: whole, escaped, self-contained. How it behaves is in test_browser."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -72,7 +73,27 @@ def test_a_page_shows_every_sentence_with_its_codes_and_probabilities(reading: R
     assert drawn.count('class="note"') == len(reading.sentences)
     assert seen.tags.count("h1") == 1
     assert "<title>Harbour news</title>" in drawn
-    assert f"economic{reading.frames['economic'] * 100:.0f} %" in seen.text
+    assert f"economic (C){reading.frames['economic'] * 100:.0f} %" in seen.text  # the tiny reader was not measured
+    assert "(C): of low reliability" in seen.text
+
+
+def test_what_is_uncertain_is_drawn_filtered_and_covered(reading: Reading) -> None:
+    first, *rest = reading.sentences
+    left_open = replace(first, frames=("uncertain",), stance="uncertain", voice="uncertain", evidence=())
+    tiers = {
+        "frame": {"economic": "A", "safety": "B"},
+        "stance": dict.fromkeys(BOOK.stance_labels, "A"),
+        "voice": dict.fromkeys(BOOK.voice_labels, "A"),
+    }
+    drawn = "".join(page([replace(reading, sentences=(left_open, *rest), tiers=tiers, min_confidence=0.3)]))
+    seen = Seen(drawn).text
+    assert drawn.count('data-frame="uncertain" data-stance="uncertain" data-voice="uncertain"') == 1
+    assert drawn.count('value="uncertain"') == 3
+    assert "frames, stance, voice: uncertain" in seen
+    assert "that are certain (at least 0.3; coverage: frames 89%, stance 89%, voice 89%)" in seen
+    assert "uncertain (of all)11 %" in seen
+    assert "(C)" not in seen
+    assert "uncertain" not in "".join(page([reading]))
 
 
 def test_a_page_needs_nothing_else(reading: Reading) -> None:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,42 @@ def reading(tiny_checkpoint: Path) -> Reading:
 
 
 def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None:
-    file = io.StringIO()
-    render.show(reading, Console(file=file, width=160))
-    drawn = file.getvalue()
+    drawn = printed(reading)
     for sentence in reading.sentences:
         assert sentence.sentence.text in drawn
     assert "[red]more[/red]" in drawn
     assert "page.txt" in drawn
     assert "9 sentences" in drawn
-    assert f"economic {reading.frames['economic']:.0%}" in drawn
+    assert f"economic (C) {reading.frames['economic']:.0%}" in drawn  # the tiny reader was not measured
+    assert "(C): of low reliability" in drawn
+
+
+def test_only_labels_of_low_reliability_are_marked(reading: Reading) -> None:
+    labels = {"frame": ("economic", "safety"), "stance": ("favor", "against", "neutral"), "voice": ("author", "quoted")}
+    good = {code: dict.fromkeys(own, "B") for code, own in labels.items()}
+    measured = replace(reading, tiers={**good, "frame": {"economic": "A", "safety": "C"}})
+    for drawn in (printed(measured), render.html(measured)):
+        assert drawn.count("(C)") == 2
+        assert "safety (C)" in drawn
+    for drawn in (printed(replace(reading, tiers=good)), render.html(replace(reading, tiers=good))):
+        assert "(C)" not in drawn
+
+
+def test_what_is_uncertain_is_drawn_and_covered(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    reading = load(tiny_checkpoint).read(Article(TEXT, "page.txt"), min_confidence=1.0)
+    told = "that are certain (at least 1; coverage: frames 0%, stance 0%, voice 0%)"
+    for drawn in (printed(reading), render.html(reading)):
+        assert drawn.count("uncertain") == 3 * 9
+        assert told in drawn
+    assert not any(s.evidence for s in reading.sentences)
+    render.write([reading], tmp_path / "out.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet").to_pylist() == reading.rows()
+
+
+def printed(reading: Reading) -> str:
+    file = io.StringIO()
+    render.show(reading, Console(file=file, width=160))
+    return file.getvalue()
 
 
 def test_html_is_escaped_and_whole(reading: Reading) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from slant.reading import HEADS
 from slant.scoring import Job, Summary, score
 from slant.shards import RunError
 from slant.sources import Columns
@@ -72,7 +73,7 @@ def job(corpus: Path, tiny_checkpoint: Path) -> Job:
 def expected(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an uninterrupted run of one worker writes."""
     output = tmp_path_factory.mktemp("expected") / "scores"
-    assert run(job, output) == Summary(59, 3, 1, 717, 2, complete=True)
+    assert run(job, output) == Summary(59, 3, 1, 717, 2, dict.fromkeys(HEADS, 0), complete=True)
     return output
 
 
@@ -112,7 +113,8 @@ def test_the_folder_holds_every_sentence_every_article_and_every_failure(expecte
     assert failures[1]["reason"] == "'text' is a list, not text"
     manifest = json.loads((expected / "manifest.json").read_text())
     assert manifest["complete"]
-    assert manifest["totals"] == {"documents": 59, "duplicates": 3, "repeated_ids": 1, "sentences": 717, "failures": 2}
+    totals = {"documents": 59, "duplicates": 3, "repeated_ids": 1, "sentences": 717, "failures": 2}
+    assert manifest["totals"] == {**totals, "uncertain": {"frames": 0, "stance": 0, "voice": 0}}
     stated = parquet.read_schema(expected / "sentences" / "part-00000.parquet").metadata
     assert stated[b"slant.model"].decode() == manifest["model"]
     assert stated[b"slant.codebook"] == b"test-1"
@@ -254,7 +256,7 @@ def test_two_runs_on_one_folder_exclude_each_other(job: Job, tmp_path: Path) -> 
         ({"columns": Columns(keep=("outlet",))}, "begun with columns keep"),
         ({"format": "csv"}, 'begun with format "parquet", now it is "csv"'),
         ({"shard_articles": 9}, "begun with shard_articles 8, now it is 9"),
-        ({"uncertain_below": 0.9}, "begun with uncertain_below 0.5"),
+        ({"min_confidence": 0.9}, r"begun with min_confidence 0\.0, now it is 0\.9"),
         ({"inputs": (os.devnull,)}, "begun with input names"),
     ],
 )
@@ -361,6 +363,21 @@ def test_what_does_not_go_together_is_said_before_anything_is_written(
     assert not (tmp_path / "scores").exists()
 
 
+def test_coverage_is_the_same_in_summary_manifest_articles_and_sentences(job: Job, tmp_path: Path) -> None:
+    found = run(job, tmp_path / "scores", min_confidence=0.9, workers=2)
+    manifest = json.loads((tmp_path / "scores" / "manifest.json").read_text())
+    sentences = parquet.read_table(tmp_path / "scores" / "sentences").to_pylist()
+    articles = parquet.read_table(tmp_path / "scores" / "articles").to_pylist()
+    for head in HEADS:
+        left_open = sum("uncertain" in (row[head] if head == "frames" else [row[head]]) for row in sentences)
+        assert manifest["totals"]["uncertain"][head] == found.uncertain[head] == left_open
+        assert sum(row["uncertain_count"][head] for row in articles if row["duplicate_of"] is None) == left_open
+        assert manifest["coverage"][head] == found.coverage[head] == 1 - left_open / 717
+    assert 0 < found.coverage["stance"] < 1
+    assert manifest["min_confidence"] == 0.9
+    assert run(job, tmp_path / "scores", min_confidence=0.9) == found
+
+
 def test_jsonl_and_csv_shards_hold_the_same(expected: Path, job: Job, tmp_path: Path) -> None:
     rows = parquet.read_table(expected / "sentences").to_pylist()
     run(job, tmp_path / "jsonl", format="jsonl")
@@ -389,7 +406,7 @@ def _csv_rows(folder: Path) -> Iterator[dict[str, str]]:
 
 def test_nothing_to_read_is_said_and_the_folder_is_whole(job: Job, tmp_path: Path) -> None:
     found = run(job, tmp_path / "scores", inputs=(str(tmp_path / "gone"),))
-    assert found == Summary(0, 0, 0, 0, 1, complete=True)
+    assert found == Summary(0, 0, 0, 0, 1, dict.fromkeys(HEADS, 0), complete=True)
     assert "no such file" in (tmp_path / "scores" / "failures.jsonl").read_text()
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import torch
 
 from slant.codebook import Codebook
 from slant.reader import load
+from slant.reliability import tiers
 from slant.windows import tokenizer_from
 from tests.conftest import CODEBOOK, SENTENCES
 from training import baselines, fit
 from training.annotations import Annotations
 from training.calibrate import calibrate
-from training.card import card
+from training.card import card, write
 from training.commands import TrainingError
 from training.evaluate import MODEL_NAME, evaluation, tables, tokenizer_text
 from training.examples import Example, Labels, collate, examples, gold_passages
@@ -107,8 +109,21 @@ def test_evaluation_scores_the_model_beside_its_baselines(tiny_corpus: Path, tin
     assert result["scores"]["TF-IDF + logistic regression"]["all"]["stance_macro"] > 0.9
     assert result["alpha"]["coder and coder"]["stance"]["alpha"] == 1
     assert len(tables(result)) == 3
+    assert {head: pairs[-1][0] for head, pairs in result["risk_coverage"].items()} == {"frames": 1, "stance": 1, "voice": 1}
+    assert all(0 <= risk < 0.5 for pairs in result["risk_coverage"].values() for _, risk in pairs[-1:])
     metrics = json.loads(json.dumps({**_metrics(), "cross_validation": result}))
     assert "| majority class | all |" in card(metrics, tiny_recipe, annotations.codebook)
+    write(tmp_path, metrics, tiny_recipe, annotations.codebook)
+    root = ElementTree.fromstring((tmp_path / "risk-coverage.svg").read_text())
+    assert {"frames", "stance", "voice"} <= set(root.itertext())
+    told = (tmp_path / "README.md").read_text()
+    assert "(risk-coverage.svg)" in told
+    assert (
+        f"| frame | economic | {result['scores'][MODEL_NAME]['all']['frame_f1']['economic']:.2f} | {tiers(metrics)['frame']['economic']} |"
+        in told
+    )
+    older = {**metrics, "cross_validation": {key: value for key, value in result.items() if key != "risk_coverage"}}
+    assert "risk-coverage" not in card(older, tiny_recipe, annotations.codebook)
     assert "No cross-validation is recorded" in card({**metrics, "cross_validation": None}, tiny_recipe, annotations.codebook)
 
 

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 import jinja2
 import typer
 
-from slant.checkpoint import CODEBOOK, CheckpointError
+from slant.checkpoint import CODEBOOK, METRICS, CheckpointError
 from slant.codebook import Codebook
+from slant.reliability import CUTS, RELIABLE_ALPHA, tiers
 from training.commands import MODEL, ROOT, TrainingError, run
 from training.recipe import Recipe
 
 EVALUATION = ROOT / "training" / "evaluation.json"
+CURVE = "risk-coverage.svg"
+COVERED = (0.5, 0.8, 1.0)  # shares of sentences at which the card gives the risk in numbers
 
 _CARD = """\
 ---
@@ -56,7 +59,15 @@ Unseen articles, {{ cv.folds }} folds grouped by article (printed by `python -m 
 {% for method, kinds in cv.scores.items() %}{% for kind, s in kinds.items() %}{% if kind == 'all' or method == 'slant' -%}
 | {{ method }} | {{ kind }} | {{ cv.sentences[kind] }} | {{ f(s.frames_macro) }} | {{ f(s.stance_macro) }} | {{ f(s.voice_macro) }} |
 {% endif %}{% endfor %}{% endfor %}
-F1 by label, all texts: {% set labels = namespace(found=[]) %}{% for group in ('frame_f1', 'stance_f1', 'voice_f1') %}{% for label, value in cv.scores.slant.all[group].items() %}{% set labels.found = labels.found + [label ~ ' ' ~ f(value)] %}{% endfor %}{% endfor %}{{ labels.found | join(', ') }}. Macro-F1 is the plain mean of a code's labels.
+Macro-F1 is the plain mean of a code's labels; these are they, on all texts, with the tier of each label's reliability:
+
+| code | label | F1 | tier |
+| --- | --- | ---: | --- |
+{% for code, labels in tiers.items() %}{% for label, tier in labels.items() -%}
+| {{ code }} | {{ label }} | {{ f(cv.scores.slant.all[code ~ '_f1'][label]) }} | {{ tier }} |
+{% endfor %}{% endfor %}
+Tiers: {% for tier, f1, share in cuts %}{{ tier }} from an F1 of {{ f(f1) }} with an alpha of {{ '%.0f' | format(share * 100) }}% of the coders' (below); {% endfor %}C otherwise, and where the
+coders' own alpha is below {{ least_alpha }}. Outputs that count labels mark those of tier C: their shares say little until a coded sample corrects them.
 
 Krippendorff's alpha on the same sentences:
 
@@ -66,6 +77,19 @@ Krippendorff's alpha on the same sentences:
 | {{ who }} |{% for a in found.values() %} {{ f(a.alpha) }} |{% endfor %}
 {% endfor %}
 Expected calibration error: {% for head, value in cv.calibration_error.items() %}{{ head }} {{ '%.3f' | format(value) }}{{ ', ' if not loop.last }}{% endfor %}.
+{%- if cv.risk_coverage %}
+
+With `--min-confidence` a head gives `uncertain` where it is less sure than that. Coverage is the share of sentences that are not uncertain, risk
+the share of them that is misread (of frames: in which any frame is); on unseen articles, from the surest sentences to all:
+
+![Risk by coverage for frames, stance and voice]({{ curve }})
+
+| head | {% for coverage in covered %}risk at coverage {{ '%.0f' | format(coverage * 100) }}%{{ ' | ' if not loop.last }}{% endfor %} |
+| --- |{{ ' ---: |' * (covered | length) }}
+{% for head, pairs in cv.risk_coverage.items() -%}
+| {{ head }} |{% for coverage in covered %} {{ p((pairs | selectattr(0, 'ge', coverage) | first)[1]) }} |{% endfor %}
+{% endfor %}
+{%- endif %}
 {%- else -%}
 No cross-validation is recorded for these annotations and this recipe; run `python -m training.evaluate`.
 {%- endif %}
@@ -87,7 +111,18 @@ def card(metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> str:
     """Draw the model card; every number in it comes from ``metrics``."""
     environment = jinja2.Environment(keep_trailing_newline=True, autoescape=False)
     template = environment.from_string(_CARD)
-    return template.render(metrics=metrics, recipe=recipe, codebook=codebook, f=lambda x: f"{x:.2f}", p=lambda x: f"{x:.1%}")
+    return template.render(
+        metrics=metrics,
+        recipe=recipe,
+        codebook=codebook,
+        tiers=tiers(metrics),
+        cuts=CUTS,
+        least_alpha=RELIABLE_ALPHA,
+        curve=CURVE,
+        covered=COVERED,
+        f=lambda x: f"{x:.2f}",
+        p=lambda x: f"{x:.1%}",
+    )
 
 
 def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
@@ -100,8 +135,12 @@ def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATIO
 
 
 def write(folder: Path, metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> None:
-    """Write ``metrics.json`` and the card into a checkpoint's folder."""
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    """Write ``metrics.json``, the card and, where it was measured, the risk-coverage curve into a checkpoint's folder."""
+    if points := (metrics["cross_validation"] or {}).get("risk_coverage"):
+        from training.curve import curve  # slow to import, and only this needs it
+
+        (folder / CURVE).write_text(curve(points), encoding="utf-8")
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card(metrics, recipe, codebook), encoding="utf-8")
 
 
@@ -114,11 +153,9 @@ def main(
 ) -> None:
     """Draw a checkpoint's card anew, with the cross-validation that training.evaluate has kept since."""
     try:
-        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = json.loads((model / METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{model / 'metrics.json'}: cannot be read ({error}); give --model a folder written by training.train"
-        ) from None
+        raise CheckpointError(f"{model / METRICS}: cannot be read ({error}); give --model a folder written by training.train") from None
     found = recorded(metrics["annotations_sha256"], metrics["recipe_sha256"])
     if found is None:
         raise TrainingError(f"{EVALUATION}: no cross-validation of this checkpoint's annotations and recipe; run training.evaluate first")

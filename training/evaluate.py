@@ -21,7 +21,7 @@ from rich.table import Table
 from slant.checkpoint import Calibration
 from slant.codebook import Codebook
 from slant.reader import probabilities
-from slant.reading import Probabilities, decide
+from slant.reading import HEADS, Probabilities, confidences, decide
 from slant.windows import tokenizer_from
 from training import baselines
 from training.agreement import Agreement, agreement, codes
@@ -33,7 +33,7 @@ from training.examples import Example, Labels, examples, gold_passages
 from training.fit import base_folder, labels, logits
 from training.folds import near_duplicates, split
 from training.formats import FORMATS
-from training.metrics import CalibrationError, FrameF1, LabelF1
+from training.metrics import CalibrationError, FrameF1, LabelF1, risk_coverage
 from training.recipe import Recipe
 from training.stages import Corpora, pretrained, train_network
 from training.tasks import Suggestion, Task, tasks
@@ -133,13 +133,20 @@ def calibration_errors(probability: Probabilities, predicted: Labels, gold: Labe
     decided = np.where(predicted.frames > 0.5, probability.frames, 1 - probability.frames).ravel()
     pairs = {
         "frames": (decided, (predicted.frames == gold.frames).ravel()),
-        "stance": (probability.stance.max(axis=1), predicted.stance == gold.stance),
+        "stance": (np.take_along_axis(probability.stance, predicted.stance[:, None], axis=1)[:, 0], predicted.stance == gold.stance),
         "voice": (probability.voice.max(axis=1), predicted.voice == gold.voice),
     }
     return {
         head: CalibrationError().compute(predictions=chosen, references=agreed.astype(int))["calibration_error"]
         for head, (chosen, agreed) in pairs.items()
     }
+
+
+def risk_coverages(probability: Probabilities, predicted: Labels, gold: Labels) -> dict[str, list[tuple[float, float]]]:
+    """The risk-coverage curve of each head; frames are right where all of a sentence's are."""
+    sure = confidences(probability, predicted.frames > 0.5, predicted.stance)  # (sentences, heads)
+    right = ((predicted.frames == gold.frames).all(axis=1), predicted.stance == gold.stance, predicted.voice == gold.voice)
+    return {head: risk_coverage(column, correct) for head, column, correct in zip(HEADS, sure.T, right, strict=True)}
 
 
 def read_logits(values: NDArray[np.float64], codebook: Codebook, calibration: Calibration) -> Predictions:
@@ -335,6 +342,7 @@ def evaluation(
             "coder and coder": {name: asdict(value) for name, value in coders_on(annotations, gold).items()},
         },
         "calibration_error": calibration_errors(model.probabilities, model.labels, truth),
+        "risk_coverage": risk_coverages(model.probabilities, model.labels, truth),
         "calibration": asdict(calibrate(crossed.logits, truth, codebook)),  # for the model that ships
     }
 

@@ -69,6 +69,41 @@ class CalibrationError(_Metric):
         return {"calibration_error": float(sum(gaps) / len(probability))}
 
 
+def risk_coverage(confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, points: int = 20) -> list[tuple[float, float]]:
+    """Say how often a reader errs on the sentences that are left when it abstains from those it is least sure of.
+
+    The minimum of confidence is lowered from the highest there is, so that ever more sentences are covered; sentences that
+    are alike sure come in together.
+
+    Args:
+        confidence: in what was decided, shape (sentences,), in [0, 1].
+        correct: whether that was right, shape (sentences,).
+        points: how many are kept, evenly spread over coverage.
+
+    Returns:
+        Pairs of coverage, the share of sentences decided, and risk, the share of those that is wrong: both in [0, 1],
+        coverage rising to 1.
+
+    Raises:
+        ValueError: when there are no sentences, or the two lengths differ.
+
+    Source:
+        El-Yaniv and Wiener (2010), "On the Foundations of Noise-free Selective Classification".
+
+    >>> risk_coverage(np.array([0.9, 0.6, 0.8, 0.6]), np.array([True, False, True, True]), points=4)
+    [(0.25, 0.0), (0.5, 0.0), (1.0, 0.25)]
+    """
+    count = len(confidence)
+    if not count or len(correct) != count:
+        raise ValueError(f"{count} confidences and {len(correct)} verdicts; give one of each for every sentence, and at least one")
+    order = np.argsort(-confidence, kind="stable")
+    errors = np.cumsum(~correct[order])  # among as many of the surest
+    last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))  # of those that are alike sure
+    wanted = np.ceil(np.arange(1, points + 1) * count / points).astype(int) - 1
+    ends = np.unique(last[np.searchsorted(last, wanted)])
+    return [(float((end + 1) / count), float(errors[end] / (end + 1))) for end in ends]
+
+
 def _f1(predicted: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, Any]:
     """F1 of each column of two (sentences, labels) arrays, and the mean."""
     hits = (predicted & present).sum(axis=0)

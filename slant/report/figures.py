@@ -11,6 +11,7 @@ import vl_convert
 from slant.audit import AUTHOR_STANCE, CODES, Row
 from slant.estimate import Estimate
 from slant.page import COLOURS
+from slant.reliability import marked
 from slant.report.numbers import Numbers, biggest
 from slant.scores import NOTHING
 
@@ -62,9 +63,14 @@ def figures(numbers: Numbers) -> list[Figure]:
 
 
 def _figure(name: str, caption: str, rows: Sequence[Row], chart: Any) -> Figure:
-    spec = chart.configure(**_CONFIG).to_dict()
-    words = "; ".join(f"{row.group} {row.code} {row.label} {row.best.value:.0%}" for row in rows[:40] if not math.isnan(row.best.value))
-    return Figure(name, caption, f"{caption} {words}", vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+    words = "; ".join(f"{row.group} {row.code} {row.marked} {row.best.value:.0%}" for row in rows[:40] if not math.isnan(row.best.value))
+    return Figure(name, caption, f"{caption} {words}", svg(chart))
+
+
+def svg(chart: Any) -> str:
+    """Draw an Altair chart in the style of all figures."""
+    drawn: str = vl_convert.vegalite_to_svg(chart.configure(**_CONFIG).to_dict(), vl_version=VEGA_LITE)
+    return drawn
 
 
 def _data(rows: Sequence[Row], *, both: bool = False) -> list[dict[str, Any]]:
@@ -75,7 +81,7 @@ def _data(rows: Sequence[Row], *, both: bool = False) -> list[dict[str, Any]]:
         )
         for kind, one in kinds:
             if one is not None and not math.isnan(one.value):
-                common = {"code": row.code, "label": row.label, "group": row.group, "kind": kind, "order": _ORDER.index(row.code)}
+                common = {"code": row.code, "label": row.marked, "group": row.group, "kind": kind, "order": _ORDER.index(row.code)}
                 found.append({**common, "share": one.value, "low": one.low, "high": one.high})
     return found
 
@@ -126,7 +132,7 @@ def _groups(rows: Sequence[Row], name: str) -> Any:
         ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None, axis=alt.Axis(format="%", tickCount=3)), x2="high:Q")
         points = base.mark_point(filled=True, size=45, opacity=1).encode(x=alt.X("share:Q", title=None))
         panel = (ends + points).encode(color=alt.value("#1c1b1a")).properties(width=190, height=alt.Step(20))
-        labels = list(dict.fromkeys(row.label for row in own))
+        labels = list(dict.fromkeys(row.marked for row in own))
         parts.append(panel.facet(column=alt.Column("label:N", title=f"{code} by {name}", sort=labels)))
     return alt.vconcat(*parts, spacing=16)
 
@@ -148,7 +154,7 @@ def _course(rows: Sequence[Row], by: Sequence[str]) -> Any:
                     {
                         "period": period,
                         "line": line,
-                        "label": row.label,
+                        "label": row.marked,
                         "share": row.best.value,
                         "low": row.best.low,
                         "high": row.best.high,
@@ -173,12 +179,16 @@ def _course(rows: Sequence[Row], by: Sequence[str]) -> Any:
 
 def _crossed(rows: Sequence[Row]) -> Any:
     """A cell a frame and stance, its share written in it."""
-    values = [{"frame": row.group, "stance": row.label, "share": row.best.value} for row in rows if not math.isnan(row.best.value)]
+    values = [
+        {"frame": row.group, "stance": row.label, "share": row.best.value, "text": marked(f"{row.best.value:.0%}", row.tier)}
+        for row in rows
+        if not math.isnan(row.best.value)
+    ]
     base = _chart(values).encode(
         x=alt.X("stance:N", title=None, sort=None, axis=alt.Axis(labelAngle=0, orient="top")), y=alt.Y("frame:N", title=None, sort=None)
     )
     cells = base.mark_rect().encode(color=alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None))
     text = base.mark_text(fontSize=13).encode(
-        text=alt.Text("share:Q", format=".0%"), color=alt.condition("datum.share > 0.6", alt.value("white"), alt.value("#1c1b1a"))
+        text=alt.Text("text:N"), color=alt.condition("datum.share > 0.6", alt.value("white"), alt.value("#1c1b1a"))
     )
     return (cells + text).properties(width=alt.Step(150), height=alt.Step(34))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import slant
+from slant.audit import left_open
 from slant.report.numbers import Numbers, plural
 
 SHOWN = 12  # characters of a digest in running text; the bundle has them whole
@@ -25,7 +26,7 @@ def bundle(numbers: Numbers, by: Sequence[str], metrics: dict[str, Any] | None, 
         "command": {"by": list(by), "population": corpus.population, "level": corpus.level, "tuning": corpus.tuning},
         "scores": {key: manifest[key] for key in sorted(manifest)},
         "files_sha256": digests,
-        "coverage": numbers.coverage,
+        "facts": numbers.facts,
         "sample": None
         if audit is None
         else {
@@ -60,7 +61,7 @@ def paragraph(numbers: Numbers, by: Sequence[str], metrics: dict[str, Any] | Non
 
 
 def _what_was_read(numbers: Numbers) -> str:
-    facts, manifest = numbers.coverage, numbers.corpus.scores.manifest
+    facts, manifest = numbers.facts, numbers.corpus.scores.manifest
     inputs = manifest.get("input", {})
     digest = next((str(value) for key, value in inputs.items() if "sha256" in key), "")
     data = f" (input sha256 {digest[:SHOWN]}…)" if digest else ""
@@ -73,7 +74,7 @@ def _what_was_read(numbers: Numbers) -> str:
         f"We coded {plural(facts['sentences'], 'sentence')} of {plural(facts['articles'], 'article')}{data}{'; ' + ' and '.join(extras) if extras else ''}. "
         f"Each sentence was coded for frames ({', '.join(numbers.corpus.scores.frame_labels)}; none, one or several), for stance towards "
         f"“{manifest.get('target', '')}” ({', '.join(numbers.corpus.scores.stance_labels)}) and for voice "
-        f"({', '.join(numbers.corpus.scores.voice_labels)}) under codebook {manifest.get('codebook', '')}."
+        f"({', '.join(numbers.corpus.scores.voice_labels)}) under codebook {manifest.get('codebook', '')}.{left_open(numbers.corpus.scores)}"
     )
 
 
@@ -83,8 +84,7 @@ def _model(digest: str, manifest: dict[str, Any], metrics: dict[str, Any] | None
     if not metrics or not measured:
         return f"{told}, whose accuracy on unseen articles is not on record."
     score = measured["scores"]["slant"]["all"]
-    alpha = measured["alpha"].get("coders") or next(iter(measured["alpha"].values()))
-    agreed = ", ".join(f"{name} {one['alpha']:.2f}" for name, one in alpha.items())
+    agreed = ", ".join(f"{name} {one['alpha']:.2f}" for name, one in measured["alpha"]["coder and coder"].items())
     return (
         f"{told}, trained on data with sha256 {metrics['annotations_sha256'][:SHOWN]}…, on which coders agreed at Krippendorff's alpha {agreed}. On unseen articles "
         f"({measured['folds']} folds grouped by article, {measured['sentences']['all']:,} sentences) its macro-F1 is {score['frames_macro']:.2f} for frames, "

@@ -1,4 +1,4 @@
-"""The numbers of a report: shares by group and over time, frame by stance, examples, coverage and what to be wary of."""
+"""The numbers of a report: shares by group and over time, frame by stance, examples, how much was read and what to be wary of."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 
 from slant.audit import CODES, Corpus, Row, labels
 from slant.estimate import EstimateError
+from slant.reliability import RELIABLE_ALPHA
 from slant.scores import DATE, NOTHING, PERIODS, Scores
 
 FEWEST_ARTICLES = 20  # of a group: below it an interval over articles as clusters is rough
-RELIABLE_F1 = 0.7  # a label below it is misread too often to be read off uncorrected shares
-RELIABLE_ALPHA = 0.667  # Krippendorff (2004), p. 241
 EXAMPLES = 3
 OPEN, CLOSE = 40, 300  # characters of a sentence that serves as an example
 
@@ -45,7 +44,7 @@ class Numbers:
     crossed: list[Row]  # stance among the sentences of each frame
     typical: list[Example]
     uncertain: list[Example]
-    coverage: dict[str, Any]
+    facts: dict[str, Any]  # how much of the corpus was read, and how surely
     reasons: list[tuple[str, int]]  # why articles failed
     warnings: list[str] = field(default_factory=list)
 
@@ -87,27 +86,25 @@ def numbers(corpus: Corpus, by: Sequence[str], *, metrics: dict[str, Any] | None
         list(corpus.frame_by_stance()),
         typical(scores, examples),
         uncertain(scores, examples),
-        coverage(scores),
+        facts(scores),
         Counter(failure.get("reason", "").split(" (")[0].split(":")[0] or "unknown" for failure in scores.failures).most_common(),
         warnings(corpus, groups, metrics, period),
     )
 
 
-def coverage(scores: Scores) -> dict[str, Any]:
+def facts(scores: Scores) -> dict[str, Any]:
     """How much of the corpus was read, and how surely."""
     count = len(scores.sentences)
     totals = scores.manifest.get("totals", {})
-
-    def share(column: str) -> float:
-        return int(pc.sum(scores.sentences[column]).as_py() or 0) / count if count else 0.0
 
     return {
         "articles": len(np.unique(scores.article)),
         "sentences": count,
         "duplicates": int(totals.get("duplicates", 0)),
         "failures": len(scores.failures),
-        "uncertain": share("uncertain"),
-        "truncated": share("truncated"),
+        "min_confidence": float(scores.manifest.get("min_confidence", 0.0)),
+        "coverage": scores.coverage,
+        "truncated": int(pc.sum(scores.sentences["truncated"]).as_py() or 0) / count if count else 0.0,
         "confidence": float(pc.mean(scores.sentences["confidence"]).as_py() or 0.0),
     }
 
@@ -181,18 +178,16 @@ def warnings(corpus: Corpus, groups: dict[str, list[Row]], metrics: dict[str, An
 
 
 def unreliable(scores: Scores, metrics: dict[str, Any] | None) -> list[str]:
-    """Labels that the model misreads often, or on which coders agree too little."""
-    measured = (metrics or {}).get("cross_validation")
-    if not measured:
-        return ["How well the model reads each label is not known: no metrics of cross-validation are beside the model that scored."]
-    score, alpha = measured["scores"]["slant"]["all"], measured["alpha"].get("coders") or next(iter(measured["alpha"].values()))
-    f1 = {**score["frame_f1"], **score["stance_f1"], **score["voice_f1"]}
-    weak = [f"{label} ({value:.2f})" for label, value in f1.items() if value < RELIABLE_F1]
+    """Labels of tier C, which the model misreads often, and codes on which coders agree too little."""
+    if not scores.manifest.get("tiers"):
+        return ["How well the model reads each label is not known: no metrics of cross-validation were beside it when it scored."]
+    weak = [f"{label} ({code})" for code in CODES for label in labels(scores, code) if scores.tier(code, label) == "C"]
+    alpha = metrics["cross_validation"]["alpha"]["coder and coder"] if metrics and metrics.get("cross_validation") else {}
     loose = [f"{name} ({one['alpha']:.2f})" for name, one in alpha.items() if one["alpha"] < RELIABLE_ALPHA]
     found = []
     if weak:
         found.append(
-            f"Labels of low reliability, F1 on unseen articles below {RELIABLE_F1}: {', '.join(weak)}. Their uncorrected shares say little."
+            f"Labels of low reliability (tier C), marked wherever they are counted: {', '.join(weak)}. Their uncorrected shares say little."
         )
     if loose:
         found.append(f"Coders agree too little, alpha below {RELIABLE_ALPHA}: {', '.join(loose)}.")

@@ -9,8 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 import slant
-from slant.audit import drawn, write_csv
+from slant.audit import drawn, left_open, write_csv
 from slant.page import environment, template_file
+from slant.reliability import LEGEND
 from slant.report.figures import Figure
 from slant.report.numbers import Example, Numbers
 
@@ -19,14 +20,14 @@ FIRST_FAILURES = 20
 
 def page(numbers: Numbers, figures: Sequence[Figure], paragraph: str, *, beside: str = "") -> str:
     """Draw a report; everything that comes from the corpus is escaped, and no script runs in it."""
-    facts = numbers.coverage
+    facts = numbers.facts
     scores = numbers.corpus.scores
     shown = [
         ("articles", f"{facts['articles']:,}"),
         ("sentences", f"{facts['sentences']:,}"),
         ("copies, counted once", f"{facts['duplicates']:,}"),
         ("articles not read", f"{facts['failures']:,}"),
-        ("sentences read surely", f"{1 - facts['uncertain']:.1%}"),
+        *((f"coverage, {head}", f"{share:.1%}") for head, share in facts["coverage"].items() if facts["min_confidence"]),
         ("sentences cut", f"{facts['truncated']:.1%}"),
         ("mean confidence", f"{facts['confidence']:.2f}"),
     ]
@@ -43,6 +44,8 @@ def page(numbers: Numbers, figures: Sequence[Figure], paragraph: str, *, beside:
             facts=shown,
             figures={f.name: {"svg": Markup(f.svg), "caption": f.caption, "words": f.words} for f in figures},
             drawn=drawn,
+            legend=LEGEND if any(row.tier == "C" for row in numbers.shares) else "",
+            left_open=left_open(scores),
             typical=_by_label(numbers.typical),
             uncertain=_by_label(numbers.uncertain),
             failures=[{"source": "", "position": "", "reason": "", **failure} for failure in scores.failures[:FIRST_FAILURES]],
