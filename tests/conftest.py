@@ -120,6 +120,7 @@ def tiny_recipe(tiny_base: Path) -> Recipe:
         rare_stance_weight=0.0,
         opposite_share=0.0,
         unrelated_share=0.0,
+        paraphrase_share=0.0,
         pair_epochs=0,
         pair_learning_rate=3e-3,
         taught_share=0.0,

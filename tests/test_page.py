@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slant import Article, Codebook, Reading, SentenceReading, load, render
 from slant.page import page
 from slant.reading import Weight
+from slant.reliability import Tier
 from tests.conftest import CODEBOOK, SENTENCES
 
 BOOK = Codebook.parse(CODEBOOK)
@@ -80,7 +81,7 @@ def test_a_page_shows_every_sentence_with_its_codes_and_probabilities(reading: R
 def test_what_is_uncertain_is_drawn_filtered_and_covered(reading: Reading) -> None:
     first, *rest = reading.sentences
     left_open = replace(first, frames=("uncertain",), stance="uncertain", voice="uncertain", evidence=())
-    tiers = {
+    tiers: dict[str, dict[str, Tier]] = {
         "frame": {"economic": "A", "safety": "B"},
         "stance": dict.fromkeys(BOOK.stance_labels, "A"),
         "voice": dict.fromkeys(BOOK.voice_labels, "A"),

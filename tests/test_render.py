@@ -10,6 +10,7 @@ from rich.console import Console
 
 from slant import Article, Reading, load, render
 from slant.reading import FIELDS
+from slant.reliability import Tier
 from tests.conftest import SENTENCES
 
 TEXT = "Harbour <b>news</b> & [red]more[/red]\n\n" + " ".join(SENTENCES)
@@ -33,7 +34,7 @@ def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None
 
 def test_only_labels_of_low_reliability_are_marked(reading: Reading) -> None:
     labels = {"frame": ("economic", "safety"), "stance": ("favor", "against", "neutral"), "voice": ("author", "quoted")}
-    good = {code: dict.fromkeys(own, "B") for code, own in labels.items()}
+    good: dict[str, dict[str, Tier]] = {code: dict.fromkeys(own, "B") for code, own in labels.items()}
     measured = replace(reading, tiers={**good, "frame": {"economic": "A", "safety": "C"}})
     for drawn in (printed(measured), render.html(measured)):
         assert drawn.count("(C)") == 2

@@ -20,6 +20,7 @@ from rich.table import Table
 from slant.article import PARTS, Part
 from slant.codebook import AnnotationError, Codebook, known
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, run
+from training.targets import Wordings
 
 Origin = Literal["written", "third-party"]
 CoderKind = Literal["human", "machine"]
@@ -109,6 +110,7 @@ class Annotations:
     codes: tuple[Annotation, ...]
     gold: tuple[Gold, ...]
     digest: str  # sha256 over the files, so that a score can name what it was measured on
+    wordings: Wordings  # of the targets
 
     @classmethod
     def load(cls, folder: Path, texts: Path | None) -> "Annotations":
@@ -132,7 +134,14 @@ class Annotations:
         gold = _read(folder / "gold.jsonl", lambda row, place: _gold(row, place, codebook, articles))
         _check_codes(folder / "codes.jsonl", codes)
         _check_gold(folder / "gold.jsonl", gold, codes, articles)
-        return cls(codebook, articles, tuple(code for _, code in codes), tuple(row for _, row in gold), digest(folder))
+        return cls(
+            codebook,
+            articles,
+            tuple(code for _, code in codes),
+            tuple(row for _, row in gold),
+            digest(folder),
+            Wordings.load(folder / "targets.toml", codebook),
+        )
 
     @cached_property
     def missing(self) -> list[AnnotatedArticle]:

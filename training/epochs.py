@@ -19,7 +19,8 @@ def epochs(
 ) -> list[list[Example]]:
     """Pack the passages for each epoch, and a share ``taught_share`` of the taught ones, each epoch another.
 
-    A share ``opposite_share`` of the passages is read towards the opposite of its target, with favor and
+    A share ``paraphrase_share`` of the passages is read towards other words for its target, if any are known;
+    a share ``opposite_share`` is read towards the opposite of its target, with favor and
     against changed about; a share ``unrelated_share`` towards a target of other passages that has no word
     in common with its own, with every stance neutral. Frames and voices stay. So the target has to be read.
     """
@@ -37,6 +38,8 @@ def epochs(
                 shown.append(unrelated(passage, targets[rng.integers(len(targets))], codebook))
             elif draw < recipe.unrelated_share + recipe.opposite_share:
                 shown.append(opposed(passage, int(rng.integers(1 << 30)), codebook))
+            elif draw < recipe.unrelated_share + recipe.opposite_share + recipe.paraphrase_share and passage.paraphrases:
+                shown.append(replace(passage, target=passage.paraphrases[rng.integers(len(passage.paraphrases))]))
             else:
                 shown.append(passage)
         found.append(examples(shown, tokenizer, window=recipe.window, left_context=recipe.left_context))

@@ -61,6 +61,7 @@ class Passage:
     labels: Labels
     gold: tuple[Gold, ...] = ()  # the rows that the labels are of, if they are gold
     opposites: tuple[str, ...] = ()  # targets towards which favor and against change places
+    paraphrases: tuple[str, ...] = ()  # other words for the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,15 @@ class Batch:
 
 def gold_passages(annotations: Annotations, articles: Iterable[str]) -> list[Passage]:
     """The gold sentences of articles, article by article, towards each target they are coded for."""
-    chosen = set(articles)
+    chosen, wordings = set(articles), annotations.wordings
     return [
         Passage(
             tuple(annotations.sentence_text(row) for row in gold),
             target,
             Labels.of(gold, annotations.codebook),
             tuple(gold),
-            (),
+            (*wordings.training_opposites.get(target, ()), f"opposing {target}", f"rejecting {target}"),
+            wordings.training_paraphrases.get(target, ()),
         )
         for (article, target), gold in annotations.readable_gold.items()
         if article in chosen

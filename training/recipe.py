@@ -50,6 +50,8 @@ class Recipe:
     """Share of the passages that an epoch shows towards the opposite of their target, in [0, 1)."""
     unrelated_share: float
     """Share of the passages that an epoch shows towards a target on another matter, in [0, 1)."""
+    paraphrase_share: float
+    """Share of the passages that an epoch shows towards other words for their target, in [0, 1)."""
     pair_epochs: int
     """Passes over the stance pairs before the articles; 0 for none."""
     pair_learning_rate: float
@@ -69,8 +71,9 @@ class Recipe:
             raise TrainingError(f"recipe: left_context {self.left_context} leaves less than half of window {self.window} to read; lower it")
         if not 0 < self.validation_share < 0.5:
             raise TrainingError(f"recipe: validation_share {self.validation_share} is not between 0 and 0.5")
-        if self.opposite_share < 0 or self.unrelated_share < 0 or self.opposite_share + self.unrelated_share >= 1:
-            raise TrainingError("recipe: opposite_share and unrelated_share must be at least 0 and together below 1")
+        shares = (self.opposite_share, self.unrelated_share, self.paraphrase_share)
+        if min(shares) < 0 or sum(shares) >= 1:
+            raise TrainingError("recipe: opposite_share, unrelated_share and paraphrase_share must be at least 0 and together below 1")
         if self.folds < 2 or self.epochs < 1 or self.batch_windows < 1:
             raise TrainingError("recipe: folds must be at least 2, epochs and batch_windows at least 1")
 

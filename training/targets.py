@@ -15,8 +15,11 @@ class Wordings:
     It is no part of the annotations' digest, for no code depends on it: a wording may be added and old scores stay valid.
     """
 
-    opposites: Mapping[str, str] = field(default_factory=dict)  # by target: who favors the one is against the other
-    paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by target: each asks for the same
+    training_opposites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by target: who favors the one is against the other
+    training_paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by target: each asks for the same
+    # the rest is kept from training, for its audit
+    opposites: Mapping[str, str] = field(default_factory=dict)
+    paraphrases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unrelated: tuple[str, ...] = ()  # proposals that no article is about
 
     @classmethod
@@ -36,6 +39,8 @@ class Wordings:
         for row in rows:
             known(row["target"], codebook.targets, what="target", place=str(path))
         return cls(
+            {row["target"]: tuple(row.get("training_opposites", ())) for row in rows},
+            {row["target"]: tuple(row.get("training_paraphrases", ())) for row in rows},
             {row["target"]: row["opposite"] for row in rows if "opposite" in row},
             {row["target"]: tuple(row.get("paraphrases", ())) for row in rows},
             tuple(table.get("unrelated", ())),
