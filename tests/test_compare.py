@@ -10,6 +10,7 @@ from training import compare
 from training.annotations import Annotations
 from training.commands import TrainingError
 from training.evaluate import article_groups
+from training.examples import Passage
 from training.recipe import Recipe
 
 
@@ -26,29 +27,42 @@ def varied(tiny_corpus: Path, tmp_path: Path) -> Annotations:
     return Annotations.load(tmp_path, tmp_path)
 
 
-def test_splits_never_test_what_they_train_on(varied: Annotations, tiny_recipe: Recipe) -> None:
+def articles_of(passages: list[Passage]) -> set[str]:
+    return {row.article for passage in passages for row in passage.gold}
+
+
+def test_splits_never_test_what_they_train_or_calibrate_on(varied: Annotations, tiny_recipe: Recipe) -> None:
     groups = article_groups(varied)
     kinds = {key: varied.articles[key].kind for key in groups}
+    found = {}
     for name, split in compare.SPLITS.items():
-        if name == "new target":
+        if name in ("new target", "random blocks"):
             continue
-        train, test = split(varied, groups, tiny_recipe)
+        train, validation, test = (articles_of(part) for part in split(varied, groups, tiny_recipe))
         assert test, name
-        assert not {groups[key] for key in train} & {groups[key] for key in test}, name
-    train, test = compare.written_to_real(varied, groups, tiny_recipe)
-    assert {kinds[key] for key in train} == {"written"}
-    assert {kinds[key] for key in test} == {"op-ed"}
-    _, test = compare.new_outlet(varied, groups, tiny_recipe)
-    assert {varied.articles[key].outlet for key in test} == {"Times"}
-    train, test = compare.later_dates(varied, groups, tiny_recipe)
+        assert validation, name
+        assert not {groups[key] for key in train | validation} & {groups[key] for key in test}, name
+        assert not train & validation, name
+        found[name] = train, test
+    assert {kinds[key] for key in found["written to real"][0]} == {"written"}
+    assert {kinds[key] for key in found["written to real"][1]} == {"op-ed"}
+    assert {varied.articles[key].outlet for key in found["new outlet"][1]} == {"Times"}
+    train, test = found["later dates"]
     assert min(varied.articles[key].date for key in test) > max(varied.articles[key].date for key in train if kinds[key] == "op-ed")
+
+
+def test_random_blocks_share_articles_but_no_sentence(varied: Annotations, tiny_recipe: Recipe) -> None:
+    train, validation, test = compare.random_blocks(varied, article_groups(varied), tiny_recipe)
+    rows = [row.key for part in (train, validation, test) for passage in part for row in passage.gold]
+    assert len(rows) == len(set(rows)) == len(varied.gold)
+    assert articles_of(train) & articles_of(test)
 
 
 def test_a_row_is_measured_and_drawn(varied: Annotations, tiny_recipe: Recipe, tmp_path: Path) -> None:
     row = {"split": "written to real", "recipe": {"epochs": 2, "opposite_share": 0.1}}
     found = json.loads(json.dumps(compare.measure("a row", varied, row, tiny_recipe, None, scratch=tmp_path / "runs")))
     assert found["recipe_sha256"] != tiny_recipe.digest
-    assert found["train_articles"] == 12
+    assert found["train_sentences"] < 12 * 9
     assert found["scores"]["all"]["sentences"] == found["scores"]["op-ed"]["sentences"] > 0
     assert 0 <= found["scores"]["all"]["stance_macro"] <= 1
     assert compare.table({"a row": found}).row_count == 1
@@ -73,7 +87,7 @@ def test_the_rows_that_ship_are_changes_of_the_recipe_that_ships() -> None:
 
 
 def test_a_new_target_is_trained_on_nowhere(varied: Annotations, tiny_recipe: Recipe) -> None:
-    train, test = compare.new_target(varied, article_groups(varied), tiny_recipe)
+    train, validation, test = compare.new_target(varied, article_groups(varied), tiny_recipe)
     assert not test  # the tiny corpus is coded towards its default target alone
-    assert len(train) == 24
-    assert varied.codebook.default_target == TARGET
+    assert len(articles_of(train) | articles_of(validation)) == 24
+    assert {passage.target for passage in train} == {TARGET}

@@ -8,8 +8,9 @@ from training.recipe import Recipe
 SHIPPED = ROOT / "training" / "recipe.toml"
 
 
-def test_the_shipped_recipe_loads_and_is_written_as_it_is_read(tmp_path: Path) -> None:
-    recipe = Recipe.load(SHIPPED)
+@pytest.mark.parametrize("path", [SHIPPED, ROOT / "training" / "recipes" / "base.toml"], ids=lambda path: path.stem)
+def test_a_shipped_recipe_loads_and_is_written_as_it_is_read(path: Path, tmp_path: Path) -> None:
+    recipe = Recipe.load(path)
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml())
     assert Recipe.load(path) == recipe

@@ -15,6 +15,7 @@ from slant.windows import tokenizer_from
 from tests.conftest import CODEBOOK, SENTENCES
 from training import baselines, fit
 from training.annotations import Annotations
+from training.base import base_folder, joined_folder
 from training.calibrate import calibrate
 from training.card import card, write
 from training.commands import TrainingError
@@ -154,8 +155,8 @@ def test_a_refused_export_keeps_the_old_model(
 
 def test_other_weights_than_the_recipe_names_are_refused(tiny_recipe: Recipe, tiny_base: Path) -> None:
     with pytest.raises(TrainingError, match="these are other weights than the recipe names"):
-        fit.base_folder(dataclasses.replace(tiny_recipe, base_sha256="0" * 64))
-    assert fit.base_folder(tiny_recipe) == tiny_base
+        base_folder(dataclasses.replace(tiny_recipe, base_sha256="0" * 64))
+    assert base_folder(tiny_recipe) == tiny_base
 
 
 def test_calibration_finds_the_temperature_and_threshold() -> None:
@@ -178,3 +179,25 @@ def test_the_majority_baseline() -> None:
     assert found.frames.tolist() == [[1, 0], [1, 0]]
     assert found.stance.tolist() == [2, 2]
     assert found.voice.tolist() == [1, 1]
+
+
+def test_an_encoder_in_parts_is_joined_and_unpacked(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path(shutil.make_archive(str(tmp_path / "encoder"), "zip", tiny_base.parent, tiny_base.name)).read_bytes()
+    third = len(whole) // 3
+    site = tmp_path / "site"
+    for number, part in enumerate((whole[:third], whole[third : 2 * third], whole[2 * third :]), start=1):
+        carried = site / f"part_{number:03}" / f"encoder.zip.{number:03}"
+        carried.parent.mkdir(parents=True)
+        carried.write_bytes(part)
+        info = site / f"tiny_part_{number:03}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tiny-part-{number:03}\nVersion: 1\n")
+        (info / "RECORD").write_text(f"{carried.relative_to(site)},,\n")
+    monkeypatch.syspath_prepend(site)
+    packages = tuple(f"tiny-part-{number:03}" for number in (1, 2, 3))
+    folder = joined_folder(packages, tmp_path / "runs")
+    assert folder
+    assert (folder / "model.safetensors").read_bytes() == (tiny_base / "model.safetensors").read_bytes()
+    shutil.rmtree(site)
+    assert joined_folder(packages, tmp_path / "runs") == folder
+    assert joined_folder((*packages, "tiny-part-004"), tmp_path / "elsewhere") is None

@@ -11,8 +11,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from slant.windows import tokenizer_from
+from training.base import base_encoder
 from training.examples import Labels
-from training.fit import base_encoder
 from training.recipe import Recipe
 
 Features: TypeAlias = "NDArray[np.float32] | csr_matrix"

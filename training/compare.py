@@ -18,61 +18,75 @@ from rich.table import Table
 
 from training.annotations import Annotations
 from training.commands import ANNOTATIONS, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
-from training.evaluate import article_groups, fold_ids, predict_unseen, score
-from training.examples import Labels
+from training.evaluate import article_groups, fold_ids, hold_out, predict_unseen, score
+from training.examples import Labels, Passage, gold_passages
 from training.recipe import Recipe
 from training.stages import Corpora
 
 ROWS = ROOT / "training" / "comparisons.toml"
 MEASURED = ROOT / "training" / "comparisons.json"
 KINDS = ("all", "op-ed")
+BLOCK = 5  # sentences
 
-Split = tuple[list[str], list[str]]  # ids to train on, ids to test on
+Parts = tuple[list[Passage], list[Passage], list[Passage]]  # to train on, to calibrate on, to test on
 
 
-def first_fold(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
+def first_fold(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
     """The evaluation's first fold is tested."""
-    test = fold_ids(annotations, groups, recipe)[0]
-    return _outside(groups, test), test
+    return _parted(annotations, groups, recipe, set(fold_ids(annotations, groups, recipe)[0]))
 
 
-def written_to_real(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
-    """Train on articles written for the project alone, test on the real ones of the first fold."""
-    written = [key for key in groups if annotations.articles[key].kind == "written"]
-    test = [key for key in fold_ids(annotations, groups, recipe)[0] if annotations.articles[key].kind != "written"]
-    return written, test
+def written_to_real(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
+    """The real articles of the first fold are tested, articles written for the project alone are trained on."""
+    real = {key for key in groups if annotations.articles[key].kind != "written"}
+    tested = real & set(fold_ids(annotations, groups, recipe)[0])
+    return _parted(annotations, groups, recipe, tested, left_out=real)
 
 
-def new_outlet(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
-    """All op-eds of the commonest outlet are tested."""
+def new_outlet(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
+    """All op-eds of the commonest outlet are tested, no other article of it is trained on."""
     outlets = Counter(annotations.articles[key].outlet for key in groups if annotations.articles[key].kind == "op-ed")
     name = outlets.most_common(1)[0][0]
-    return _parted(groups, {key for key in groups if annotations.articles[key].outlet == name})
+    return _parted(annotations, groups, recipe, {key for key in groups if annotations.articles[key].outlet == name})
 
 
-def new_target(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
-    """Everything coded towards a fifth of the targets, the default one excepted, is tested; no article coded towards them is trained on."""
+def new_target(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
+    """Articles coded towards a fifth of the targets, the default one excepted, are tested, no other towards them is trained on."""
     targets = sorted({target for _, target in annotations.readable_gold} - {annotations.codebook.default_target})
     held = set(targets[:: recipe.folds])
-    return _parted(groups, {article for article, target in annotations.readable_gold if target in held})
+    return _parted(annotations, groups, recipe, {article for article, target in annotations.readable_gold if target in held})
 
 
-def later_dates(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Split:
-    """The latest fifth of the dated real articles is tested, the others and the written ones are trained on."""
+def later_dates(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
+    """The latest fifth of the dated real articles is tested."""
     dated = sorted(
         (annotations.articles[key].date, key)
         for key in groups
         if annotations.articles[key].date and annotations.articles[key].kind != "written"
     )
-    return _parted(groups, {key for _, key in dated[-(len(dated) // recipe.folds) :]})
+    return _parted(annotations, groups, recipe, {key for _, key in dated[-(len(dated) // recipe.folds) :]})
 
 
-SPLITS: dict[str, Callable[[Annotations, dict[str, str], Recipe], Split]] = {
+def random_blocks(annotations: Annotations, groups: dict[str, str], recipe: Recipe) -> Parts:
+    """Blocks of a few sentences are tested whose articles are trained on: how much a split by sentence would flatter."""
+    rng = np.random.default_rng(recipe.seed)
+    train: list[Passage] = []
+    test: list[Passage] = []
+    for passage in gold_passages(annotations, sorted(groups)):
+        for first in range(0, len(passage.texts), BLOCK):
+            (test if rng.random() < 1 / recipe.folds else train).append(passage.part(first, first + BLOCK))
+    kept = round(len(train) * (1 - recipe.validation_share))
+    mixed = [train[i] for i in rng.permutation(len(train))]
+    return mixed[:kept], mixed[kept:], test
+
+
+SPLITS: dict[str, Callable[[Annotations, dict[str, str], Recipe], Parts]] = {
     "first fold": first_fold,
     "written to real": written_to_real,
     "new outlet": new_outlet,
     "new target": new_target,
     "later dates": later_dates,
+    "random blocks": random_blocks,
 }
 
 
@@ -91,18 +105,11 @@ def measure(
     """
     own = replace(recipe, **row.get("recipe", {}))
     groups = article_groups(annotations)
-    train_ids, test_ids = SPLITS[row.get("split", "first fold")](annotations, groups, own)
+    train, validation, test = SPLITS[row.get("split", "first fold")](annotations, groups, own)
+    loaded = Corpora.load(own, annotations.codebook, folder)
     started = time.monotonic()
-    found = predict_unseen(
-        annotations,
-        Corpora.load(own, annotations.codebook, folder),
-        own,
-        groups,
-        train_ids,
-        test_ids,
-        scratch=scratch / own.digest[:12],
-        title=name,
-    )
+    work = scratch / own.digest[:12]
+    found = predict_unseen(train, validation, test, loaded, own, annotations.codebook, scratch=work, title=name)
     kinds = np.array([annotations.articles[gold.article].kind for gold in found.gold])
     truth, scores = Labels.of(found.gold, annotations.codebook), {}
     for kind in KINDS:
@@ -116,8 +123,7 @@ def measure(
         "annotations_sha256": annotations.digest,
         "recipe_sha256": own.digest,
         "split": row.get("split", "first fold"),
-        "train_articles": len(train_ids),
-        "test_articles": len(test_ids),
+        "train_sentences": sum(len(passage.texts) for passage in train),
         "minutes": round((time.monotonic() - started) / 60, 1),
         "scores": scores,
     }
@@ -126,8 +132,8 @@ def measure(
 def table(measured: dict[str, Any]) -> Table:
     """Draw the rows: macro-F1 of frames, stance and voice, over all the test sentences and over the op-eds among them."""
     found = Table(title="Macro-F1 on articles that training did not see", title_justify="left", box=None)
-    for name in ("row", "split", "train", "test", "n", "frames", "stance", "voice", "op-eds: n", "frames", "stance", "voice", "minutes"):
-        found.add_column(name, justify="left" if name in ("row", "split") else "right")
+    for name in ("row", "tested on", "trained on", "n", "frames", "stance", "voice", "op-eds: n", "frames", "stance", "voice", "minutes"):
+        found.add_column(name, justify="left" if name in ("row", "tested on") else "right")
     for name, row in measured.items():
         cells = []
         for kind in KINDS:
@@ -135,7 +141,7 @@ def table(measured: dict[str, Any]) -> Table:
             cells += (
                 [str(s["sentences"]), *(f"{s[f'{head}_macro']:.2f}" for head in ("frames", "stance", "voice"))] if s else ["0", "", "", ""]
             )
-        found.add_row(name, row["split"], str(row["train_articles"]), str(row["test_articles"]), *cells, f"{row['minutes']:.0f}")
+        found.add_row(name, row["split"], str(row["train_sentences"]), *cells, f"{row['minutes']:.0f}")
     return found
 
 
@@ -165,15 +171,12 @@ def main(
     console().print(table(json.loads(MEASURED.read_text(encoding="utf-8"))))
 
 
-def _outside(groups: dict[str, str], test: list[str]) -> list[str]:
-    held = set(test)
-    return [key for key in groups if key not in held]
-
-
-def _parted(groups: dict[str, str], test: set[str]) -> Split:
-    """Part the articles; near-duplicates of what is tested are not trained on."""
-    held = {groups[key] for key in test}
-    return [key for key in groups if groups[key] not in held], sorted(test)
+def _parted(annotations: Annotations, groups: dict[str, str], recipe: Recipe, test: set[str], *, left_out: set[str] | None = None) -> Parts:
+    """Part the passages; near-duplicates of what is tested or left out are not trained on."""
+    held = {groups[key] for key in test | (left_out or set())}
+    fit_ids, validation_ids = hold_out(annotations, [key for key in groups if groups[key] not in held], groups, recipe)
+    train, validation, tested = (gold_passages(annotations, ids) for ids in (fit_ids, validation_ids, sorted(test)))
+    return train, validation, tested
 
 
 if __name__ == "__main__":

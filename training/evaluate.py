@@ -26,11 +26,12 @@ from slant.windows import tokenizer_from
 from training import baselines
 from training.agreement import Agreement, agreement, codes
 from training.annotations import Annotations, Gold
+from training.base import base_folder
 from training.calibrate import calibrate
 from training.card import EVALUATION
 from training.commands import ANNOTATIONS, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
-from training.examples import Example, Labels, examples, gold_passages
-from training.fit import base_folder, labels, logits
+from training.examples import Labels, Passage, examples, gold_passages
+from training.fit import labels, logits
 from training.folds import near_duplicates, split
 from training.formats import FORMATS
 from training.metrics import CalibrationError, FrameF1, LabelF1, risk_coverage
@@ -203,31 +204,25 @@ class Unseen:
 
 
 def predict_unseen(
-    annotations: Annotations,
+    train: Sequence[Passage],
+    validation: Sequence[Passage],
+    test: Sequence[Passage],
     corpora: Corpora,
     recipe: Recipe,
-    groups: dict[str, str],
-    train_ids: Sequence[str],
-    test_ids: Sequence[str],
+    codebook: Codebook,
     *,
     scratch: Path,
     title: str,
 ) -> Unseen:
-    """Train on some articles, calibrate on a share of them that is held out, and predict others."""
-    codebook = annotations.codebook
+    """Train on some gold passages, calibrate on others and predict yet others."""
     tokenizer = tokenizer_from(tokenizer_text(recipe))
-
-    def packed(articles: Sequence[str]) -> list[Example]:
-        return examples(gold_passages(annotations, articles), tokenizer, window=recipe.window, left_context=recipe.left_context)
-
-    fit_ids, validation_ids = hold_out(annotations, train_ids, groups, recipe)
-    validation, test = packed(validation_ids), packed(test_ids)
-    network = train_network(
-        gold_passages(annotations, fit_ids), corpora, recipe, codebook, tokenizer, scratch=scratch, title=title, bar=False
+    validation_set, test_set = (
+        examples(passages, tokenizer, window=recipe.window, left_context=recipe.left_context) for passages in (validation, test)
     )
-    calibration = calibrate(logits(network, validation), labels(validation), codebook)
-    values = logits(network, test)
-    return Unseen([row for example in test for row in example.gold], values, read_logits(values, codebook, calibration))
+    network = train_network(train, corpora, recipe, codebook, tokenizer, scratch=scratch, title=title, bar=False)
+    calibration = calibrate(logits(network, validation_set), labels(validation_set), codebook)
+    values = logits(network, test_set)
+    return Unseen([row for example in test_set for row in example.gold], values, read_logits(values, codebook, calibration))
 
 
 def _fold(
@@ -236,9 +231,10 @@ def _fold(
     """Train on the articles outside a fold and predict those in it, by the recipe and by each baseline."""
     held = set(test_ids)
     train_ids = [key for key in groups if key not in held]
-    found = predict_unseen(
-        annotations, corpora, recipe, groups, train_ids, test_ids, scratch=scratch, title=f"fold {number}/{recipe.folds}"
-    )
+    fit_ids, validation_ids = hold_out(annotations, train_ids, groups, recipe)
+    train, validation, test = (gold_passages(annotations, ids) for ids in (fit_ids, validation_ids, test_ids))
+    title = f"fold {number}/{recipe.folds}"
+    found = predict_unseen(train, validation, test, corpora, recipe, annotations.codebook, scratch=scratch, title=title)
     # the baselines choose nothing on validation articles, so they train on them too
     seen = [row for passage in gold_passages(annotations, train_ids) for row in passage.gold]
     seen_texts, test_texts = ([annotations.sentence_text(row) for row in rows] for rows in (seen, found.gold))

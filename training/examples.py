@@ -1,7 +1,7 @@
 """Passages (sentences, what stance is read towards, labels) and the token windows that training sees them in."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +62,10 @@ class Passage:
     gold: tuple[Gold, ...] = ()  # the rows that the labels are of, if they are gold
     opposites: tuple[str, ...] = ()  # targets towards which favor and against change places
     paraphrases: tuple[str, ...] = ()  # other words for the target
+
+    def part(self, first: int, last: int) -> "Passage":
+        """The sentences from one number up to another."""
+        return replace(self, texts=self.texts[first:last], labels=self.labels.part(first, last), gold=self.gold[first:last])
 
 
 @dataclass(frozen=True, slots=True)

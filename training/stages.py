@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from training.recipe import Recipe
 PAIRS = "stance-pairs.jsonl"
 PAGES = "opinion-pages.jsonl"
 TAUGHT = ANNOTATIONS / "taught.jsonl"
+
+_NOT_A_WORD = re.compile(r"\W+")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def train_network(
     if corpora.pairs:
         network.load_state_dict(pretrained(corpora.pairs, recipe, codebook, tokenizer, scratch=scratch, bar=bar))
     shown = epochs(gold, recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught)
-    return fit(network, shown, recipe, codebook, state=scratch / f"{title.replace(' ', '-').replace('/', '-')}.pt", title=title, bar=bar)
+    return fit(network, shown, recipe, codebook, state=scratch / f"{_NOT_A_WORD.sub('-', title)}.pt", title=title, bar=bar)
 
 
 def pretrained(
