@@ -338,6 +338,15 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
         f"{len({r.target for r in annotations.gold})} targets; digest {annotations.digest[:12]}",
         soft_wrap=True,
     )
+    if (folder / "taught.jsonl").exists():
+        rows = [row for _, row in _rows(folder / "taught.jsonl")]
+        sides = Counter(sentence["stance"] for row in rows for sentence in row["sentences"])
+        out.print(
+            f"taught, for training only: {len(rows)} articles by one {' or '.join(sorted({row['coder_kind'] for row in rows}))} coder each, "
+            f"{sides.total()} sentences ({', '.join(f'{label} {sides[label]}' for label in annotations.codebook.stance_labels)}), "
+            f"{len({row['target'] for row in rows})} targets",
+            soft_wrap=True,
+        )
 
 
 @app.command()
