@@ -53,15 +53,16 @@ def embedder(recipe: Recipe, tokenizer: str) -> Callable[[Sequence[str]], NDArra
     pieces.enable_padding()
 
     def embed(sentences: Sequence[str]) -> NDArray[np.float32]:
+        order = np.argsort([len(sentence) for sentence in sentences], kind="stable")  # like lengths side by side: little padding
         rows = []
         with torch.inference_mode():
-            for i in range(0, len(sentences), BATCH):
-                batch = pieces.encode_batch(list(sentences[i : i + BATCH]))
+            for i in range(0, len(order), BATCH):
+                batch = pieces.encode_batch([sentences[j] for j in order[i : i + BATCH]])
                 mask = torch.tensor([encoding.attention_mask for encoding in batch])
                 states = encoder(input_ids=torch.tensor([encoding.ids for encoding in batch]), attention_mask=mask).last_hidden_state
                 mean = (states * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)  # (sentences, hidden)
                 rows.append(torch.nn.functional.normalize(mean, dim=1).numpy())
-        return np.concatenate(rows)
+        return np.concatenate(rows)[np.argsort(order)]
 
     return embed
 

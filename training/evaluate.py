@@ -40,6 +40,7 @@ from training.stages import Corpora, pretrained, train_network
 from training.tasks import Suggestion, Task, tasks
 
 MODEL_NAME = "slant"
+Key = tuple[str, str, int, int]  # of a gold sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,14 @@ def cross_validate(annotations: Annotations, corpora: Corpora, recipe: Recipe, s
     folds = fold_ids(annotations, groups, recipe)
     if corpora.pairs:  # once, before the folds that go on from there
         pretrained(corpora.pairs, recipe, annotations.codebook, tokenizer_from(tokenizer_text(recipe)), scratch=scratch, bar=True)
+    rows = [row for passage in gold_passages(annotations, sorted(groups)) for row in passage.gold]
+    embed = baselines.embedder(recipe, tokenizer_text(recipe))
+    vectors = dict(zip((row.key for row in rows), embed([annotations.sentence_text(row) for row in rows]), strict=True))
     workers = min(len(os.sched_getaffinity(0)), recipe.folds)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         calls = [
-            pool.submit(_fold, annotations, corpora, recipe, groups, number, test, scratch) for number, test in enumerate(folds, start=1)
+            pool.submit(_fold, annotations, corpora, recipe, groups, vectors, number, test, scratch)
+            for number, test in enumerate(folds, start=1)
         ]
         results = [call.result() for call in calls]
     gold = [row for unseen, _ in results for row in unseen.gold]
@@ -226,7 +231,14 @@ def predict_unseen(
 
 
 def _fold(
-    annotations: Annotations, corpora: Corpora, recipe: Recipe, groups: dict[str, str], number: int, test_ids: list[str], scratch: Path
+    annotations: Annotations,
+    corpora: Corpora,
+    recipe: Recipe,
+    groups: dict[str, str],
+    vectors: dict[Key, NDArray[np.float32]],
+    number: int,
+    test_ids: list[str],
+    scratch: Path,
 ) -> tuple[Unseen, dict[str, Predictions]]:
     """Train on the articles outside a fold and predict those in it, by the recipe and by each baseline."""
     held = set(test_ids)
@@ -240,13 +252,12 @@ def _fold(
     seen_texts, test_texts = ([annotations.sentence_text(row) for row in rows] for rows in (seen, found.gold))
     seen_labels = Labels.of(seen, annotations.codebook)
     words = baselines.tf_idf(seen_texts, test_texts)
-    embed = baselines.embedder(recipe, tokenizer_text(recipe))
-    vectors = embed(seen_texts), embed(test_texts)
+    known, asked = (np.stack([vectors[row.key] for row in rows]) for rows in (seen, found.gold))
     return found, {
         MODEL_NAME: found.predictions,
         "majority class": Predictions(baselines.majority(seen_labels, len(test_texts))),
         "TF-IDF + logistic regression": Predictions(baselines.logistic_regression(words[0], seen_labels, words[1])),
-        "embeddings + logistic regression": Predictions(baselines.logistic_regression(vectors[0], seen_labels, vectors[1])),
+        "embeddings + logistic regression": Predictions(baselines.logistic_regression(known, seen_labels, asked)),
     }
 
 
