@@ -83,7 +83,7 @@ def _model(digest: str, manifest: dict[str, Any], metrics: dict[str, Any] | None
     if not metrics or not measured:
         return f"{told}, whose accuracy on unseen articles is not on record."
     score = measured["scores"]["slant"]["all"]
-    alpha = measured["alpha"].get("coders") or next(iter(measured["alpha"].values()))
+    alpha = measured["alpha"]["coder and coder"]
     agreed = ", ".join(f"{name} {one['alpha']:.2f}" for name, one in alpha.items())
     return (
         f"{told}, trained on data with sha256 {metrics['annotations_sha256'][:SHOWN]}…, on which coders agreed at Krippendorff's alpha {agreed}. On unseen articles "
@@ -97,7 +97,7 @@ def _sample(numbers: Numbers) -> str:
     assert audit is not None
     design, first = audit.design, audit.rows[0]
     least, most = float((design.drawn / design.sizes).min()), float((design.drawn / design.sizes).max())
-    by = "".join(f", {name}" for name in first["by"])
+    by = "".join(f" and by {name}" for name in first["by"])
     agreed = ", ".join(f"{name} {value:.2f}" for name, value in audit.agreement.items() if value == value)
     twice = (
         f" Where several coded the same sentence, Krippendorff's alpha was {agreed}; where they differed, each counts equally."

@@ -13,6 +13,7 @@ from slant.estimate import EstimateError
 from slant.scores import DATE, NOTHING, PERIODS, Scores
 
 FEWEST_ARTICLES = 20  # of a group: below it an interval over articles as clusters is rough
+FEWEST_A_PERIOD = 5  # articles of a group in a period, by the median: below it its course is noise
 RELIABLE_F1 = 0.7  # a label below it is misread too often to be read off uncorrected shares
 RELIABLE_ALPHA = 0.667  # Krippendorff (2004), p. 241
 EXAMPLES = 3
@@ -76,12 +77,20 @@ def numbers(corpus: Corpus, by: Sequence[str], *, metrics: dict[str, Any] | None
         trends = list(corpus.trends()) if period else []
     except EstimateError:  # one date only
         trends = []
+    course = list(corpus.shares(course_by)) if period else []
+    thin = len(course_by) > 1 and float(np.median([row.articles for row in course])) < FEWEST_A_PERIOD
+    if thin:
+        course_by = (period,)
+        course = list(corpus.shares(course_by))
+    told = warnings(corpus, groups, metrics, period)
+    if thin:
+        told.append(f"Most {plain[0]}s have fewer than {FEWEST_A_PERIOD} articles a {period}: the course is of all together.")
     return Numbers(
         corpus,
         list(corpus.shares()),
         groups,
         {name: list(corpus.differences(name)) for name in plain if 1 < len({row.group for row in groups[name]}) <= 6},
-        list(corpus.shares(course_by)) if period else [],
+        course,
         course_by,
         trends,
         list(corpus.frame_by_stance()),
@@ -89,7 +98,7 @@ def numbers(corpus: Corpus, by: Sequence[str], *, metrics: dict[str, Any] | None
         uncertain(scores, examples),
         coverage(scores),
         Counter(failure.get("reason", "").split(" (")[0].split(":")[0] or "unknown" for failure in scores.failures).most_common(),
-        warnings(corpus, groups, metrics, period),
+        told,
     )
 
 
@@ -123,11 +132,14 @@ def typical(scores: Scores, count: int) -> list[Example]:
 
 
 def uncertain(scores: Scores, count: int) -> list[Example]:
-    """The sentences in which the model is least sure whether each label holds, each of another article."""
+    """The sentences in which the model is least sure whether each label holds, each of another article.
+
+    Of two voices the first stands for both: what is least surely the one is least surely the other.
+    """
     return [
         example
         for code in CODES
-        for label in labels(scores, code)
+        for label in labels(scores, code)[: 1 if code != "frame" and len(labels(scores, code)) == 2 else None]
         for example in _examples(scores, code, label, np.abs(scores.probability(code, label) - 0.5), count)
     ]
 
@@ -185,7 +197,7 @@ def unreliable(scores: Scores, metrics: dict[str, Any] | None) -> list[str]:
     measured = (metrics or {}).get("cross_validation")
     if not measured:
         return ["How well the model reads each label is not known: no metrics of cross-validation are beside the model that scored."]
-    score, alpha = measured["scores"]["slant"]["all"], measured["alpha"].get("coders") or next(iter(measured["alpha"].values()))
+    score, alpha = measured["scores"]["slant"]["all"], measured["alpha"]["coder and coder"]
     f1 = {**score["frame_f1"], **score["stance_f1"], **score["voice_f1"]}
     weak = [f"{label} ({value:.2f})" for label, value in f1.items() if value < RELIABLE_F1]
     loose = [f"{name} ({one['alpha']:.2f})" for name, one in alpha.items() if one["alpha"] < RELIABLE_ALPHA]
