@@ -346,6 +346,8 @@ def drawn(row: Row, one: Estimate | None) -> str:
         return "–"
     if row.quantity == "share":
         return f"{one.value * 100:.1f} % [{one.low * 100:.1f}, {one.high * 100:.1f}]"
+    if np.isnan(one.low):
+        return f"{one.value * 100:+.1f} points [not known: one article]"
     return f"{one.value * 100:+.1f} points [{one.low * 100:+.1f}, {one.high * 100:+.1f}]"
 
 

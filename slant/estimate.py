@@ -114,8 +114,10 @@ class Fit:
         """One quantity that is a sum of these, each times a number: ``[1, -1]`` is a difference."""
         weights = np.asarray(contrast, dtype=float)[:, None]
         used = np.flatnonzero(weights)  # what is left out may be NaN
+        alone = bool((self.units[used] < 2).any())  # one article tells nothing of how others differ, whatever it is compared with
         value, articles, coded = ((part[..., used] @ weights[used]) for part in (self.value, self.articles, self.coded))
-        return Fit(value, articles, coded, np.minimum(self.units[used].sum(keepdims=True), len(articles)))
+        units = 1 if alone else min(int(self.units[used].sum()), len(articles))
+        return Fit(value, articles, coded, np.array([units]))
 
 
 def as_read(labels: Floats) -> Outcome:
@@ -224,7 +226,11 @@ class Survey:
 
         Args:
             fit: from ``shares``, ``trend`` or their combinations.
-            bounded: whether they are shares, whose intervals stay within [0, 1] (Wilson's, at the sample's effective size).
+            bounded: whether they are shares, which with their intervals stay within [0, 1] (Wilson's, at the sample's effective size).
+
+        Returns:
+            An estimate a quantity. About a source of which there is one article nothing is known: a share's interval is then
+            [0, 1], another quantity's is NaN.
 
         Source:
             Liang and Zeger (1986) for articles as clusters; Särndal, Swensson and Wretman (1992), 9.3, for the two phases;
@@ -238,8 +244,13 @@ class Survey:
             if self.design is not None:
                 degrees = min(degrees, max(int((self.design.drawn - 1).sum()), 1))
             quantile = t_quantile(0.5 + self.level / 2, degrees)
-            error = float(np.sqrt(variance[i]))
-            if bounded and not np.isnan(value):
+            alone = self.population == "source" and units < 2
+            error = float("nan") if alone else float(np.sqrt(variance[i]))
+            if bounded:
+                value = np.clip(value, 0, 1)  # a correction of a small group can overshoot
+            if bounded and alone and not np.isnan(value):
+                low, high = 0.0, 1.0
+            elif bounded and not np.isnan(value):
                 size = len(self.design.coded) if self.design is not None else units
                 low, high = _wilson(float(value), float(variance[i]), quantile, size)
             else:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from slant.agreement import alpha, alphas, coincidences
-from training.agreement import ac1, agreement, confusion_tables, disputed_table, label_table
+from training.agreement import ac1, agreement, coder_agreement, confusion_tables, disputed_table, judged, label_table
 from training.annotations import Annotation, Annotations
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections A, B and C (nominal).
@@ -86,6 +86,13 @@ def test_the_details_name_labels_confusions_and_disputes(tiny_corpus: Path) -> N
     assert "two: economic, neutral," in drawn
     assert "economic + safety" in drawn
     assert "the coders agree" in drawn
+
+
+def test_agreement_needs_no_gold(tiny_corpus: Path) -> None:
+    annotations = Annotations.load(tiny_corpus, None)
+    fresh = dataclasses.replace(annotations, gold=())
+    assert coder_agreement(fresh, lambda _: True) == coder_agreement(annotations, lambda _: True)
+    assert judged(dataclasses.replace(fresh, codes=tuple(code for code in fresh.codes if code.coder == "one"))) == []
 
 
 def test_alphas_of_a_sample_are_over_sentences_coded_again() -> None:

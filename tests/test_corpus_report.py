@@ -234,6 +234,13 @@ def test_what_a_reader_must_know_is_warned_of(scores: Scores, coded: Path, tmp_p
     )
 
 
+def test_a_course_of_thin_groups_is_of_all_together(scores: Scores) -> None:
+    thin = numbers(Corpus(scores), ["outlet", "week"])
+    assert thin.course_by == ("week",)
+    assert "Most outlets have fewer than 5 articles a week" in thin.warnings[-1]
+    assert numbers(Corpus(scores), ["outlet", "month"]).course_by == ("month", "outlet")
+
+
 def test_frame_by_stance_adds_up_and_is_of_the_frames_sentences(plain: Numbers, scores: Scores) -> None:
     for frame in FRAMES:
         rows = [row for row in plain.crossed if row.group == frame]
@@ -247,6 +254,7 @@ def test_examples_are_of_different_articles_and_can_be_left_out(plain: Numbers, 
             own = [example for example in found if example.label == label]
             assert len(own) == 3
             assert len({example.article for example in own}) == 3
+    assert [e.label for e in plain.uncertain if e.code == "voice"] == ["author"] * 3  # "quoted" would be the same sentences
     assert min(e.probability for e in plain.typical if e.label == "economic") > 0.9
     assert all(abs(e.probability - 0.5) < 0.1 for e in plain.uncertain if e.label == "economic")
     bare = numbers(Corpus(scores), [], examples=0)

@@ -168,6 +168,29 @@ def test_intervals_of_shares_stay_within_their_bounds() -> None:
     assert all_.low == pytest.approx(1 - none.high)
 
 
+def test_of_one_article_nothing_is_known_of_its_source() -> None:
+    read = as_read(np.array([1.0, 0, 1, 0, 1, 0]))
+    groups = np.array([0, 0, 0, 0, 1, 1])
+    survey = Survey(np.array([0, 0, 1, 1, 2, 2]))
+    fit = survey.shares(read, groups=groups)
+    several, alone = survey.estimate(fit, bounded=True)
+    assert several.high < 1
+    assert (alone.value, alone.low, alone.high) == (0.5, 0, 1)
+    (difference,) = survey.estimate(fit.combine([1, -1]))
+    assert difference.value == 0
+    assert np.isnan(difference.low)
+
+
+def test_a_share_stays_within_its_bounds_where_a_correction_overshoots() -> None:
+    design = Design(np.zeros(40, dtype=np.int64), np.arange(4))
+    survey = Survey(np.repeat(np.arange(10), 4), design)
+    outcome = corrected(np.r_[np.ones(4), np.zeros(36)], np.array([0.0, 0, 0, 1]), design, tuning=1.0)
+    groups = np.r_[np.zeros(4, dtype=np.int64), np.ones(36, dtype=np.int64)]
+    raw = survey.shares(outcome, groups=groups)
+    assert raw.value.min() < 0
+    assert all(0 <= one.value <= 1 and one.low <= one.value <= one.high for one in survey.estimate(raw, bounded=True))
+
+
 @pytest.mark.parametrize(
     ("strata", "coded", "message"),
     [

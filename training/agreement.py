@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slant.agreement import alpha, coincidences
-from slant.codebook import Codebook
+from slant.codebook import AnnotationError, Codebook
 from training.annotations import Annotation, Annotations, Gold
 from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, run
 
@@ -90,12 +90,18 @@ def codes(codebook: Codebook) -> dict[str, tuple[Callable[[Annotation | Gold], H
 
 def coder_agreement(annotations: Annotations, kind: Callable[[str], bool]) -> dict[str, Agreement]:
     """Agreement of the coders per code, over the articles of which ``kind(article id)`` holds."""
-    rows = [row for row in annotations.gold if kind(row.article)]
+    rows = [said for said in judged(annotations) if kind(said[0].article)]
     found = {}
     for name, (read, values) in codes(annotations.codebook).items():
-        units = [[read(code) for code in annotations.codes_by_key[row.key]] for row in rows]
-        found[name] = agreement(units, [row.article for row in rows], values)
+        units = [[read(code) for code in said] for said in rows]
+        found[name] = agreement(units, [said[0].article for said in rows], values)
     return found
+
+
+def judged(annotations: Annotations) -> list[list[Annotation]]:
+    """The codes of each sentence that two coders or more have judged: gold's in its order, then those that wait for it."""
+    order = dict.fromkeys([*(row.key for row in annotations.gold), *annotations.codes_by_key])
+    return [said for key in order if len(said := annotations.codes_by_key[key]) > 1]
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -112,6 +118,8 @@ def main(
 ) -> None:
     """Print Krippendorff's alpha per code, all coders against one another, per origin of text."""
     annotations = Annotations.load(folder, texts)
+    if not judged(annotations):
+        raise AnnotationError(f"{folder}: no sentence has codes by two coders; import each one's with training.exchange first")
     out = console()
     out.print(table(annotations))
     if detail:
@@ -130,7 +138,7 @@ def table(annotations: Annotations) -> Table:
     grid.add_column("sentences", justify="right")
     for name in codes(annotations.codebook):
         grid.add_column(name)
-    origins = sorted({article.origin for article in annotations.articles.values()})
+    origins = sorted({annotations.articles[said[0].article].origin for said in judged(annotations)})
     for origin in [*origins, "all"]:
         found = coder_agreement(annotations, lambda article, origin=origin: origin in ("all", annotations.articles[article].origin))  # type: ignore[misc]
         count = next(iter(found.values())).sentences
@@ -144,7 +152,7 @@ def label_table(annotations: Annotations) -> Table:
     for name in ("code", "label", "chosen", "alpha", "AC1"):
         grid.add_column(name, justify="left" if name in ("code", "label") else "right")
     for name, (read, values) in codes(annotations.codebook).items():
-        units = [[read(code) for code in annotations.codes_by_key[row.key]] for row in annotations.gold]
+        units = [[read(code) for code in said] for said in judged(annotations)]
         frame = name in annotations.codebook.frame_labels
         for value in [True] if frame else values:
             single = [[said == value for said in unit] for unit in units]
@@ -164,7 +172,7 @@ def confusion_tables(annotations: Annotations) -> list[Table]:
     sets = sorted({frames(code) for code in annotations.codes}, key=lambda name: (name.count("+"), name))
     found = []
     for name, (read, values) in {"frames": (frames, sets), "stance": readers["stance"], "voice": readers["voice"]}.items():
-        units = [[read(code) for code in annotations.codes_by_key[row.key]] for row in annotations.gold]
+        units = [[read(code) for code in said] for said in judged(annotations)]
         matrix = coincidences(units, values)
         grid = Table(title=f"{name}: pairs of coders, each sentence counted from either side", title_justify="left", box=None)
         grid.add_column("")
@@ -180,8 +188,9 @@ def disputed_table(annotations: Annotations, most: int) -> Table:
     """Draw the sentences on which coders differ in most codes, each coder's codes and what was settled."""
     readers = [read for read, _ in codes(annotations.codebook).values()]
 
-    def differing(row: Gold) -> int:
-        said = annotations.codes_by_key[row.key]
+    settled = {row.key: row for row in annotations.gold}
+
+    def differing(said: list[Annotation]) -> int:
         return sum(len({read(code) for code in said}) > 1 for read in readers)
 
     def drawn(row: Annotation | Gold) -> str:
@@ -190,12 +199,13 @@ def disputed_table(annotations: Annotations, most: int) -> Table:
     grid = Table(title="most disputed sentences", title_justify="left", box=None, row_styles=["", "on grey7"])
     for name, ratio in (("sentence", 5), ("coders", 3), ("settled", 2), ("reason", 4)):
         grid.add_column(name, ratio=ratio)
-    rows = sorted(((differing(row), i, row) for i, row in enumerate(annotations.gold)), key=lambda found: (-found[0], found[1]))
-    for count, _, row in rows[:most]:
-        if count:
-            said = "\n".join(f"{code.coder}: {drawn(code)}" for code in annotations.codes_by_key[row.key])
-            text = annotations.sentence_text(row) or "(its text is not at hand)"
-            grid.add_row(Text(f"{row.article} {row.start}-{row.end}: {' '.join(text.split())}"), Text(said), drawn(row), Text(row.reason))
+    for said in sorted(judged(annotations), key=differing, reverse=True)[:most]:
+        if differing(said):
+            one, gold = said[0], settled.get(said[0].key)
+            text = annotations.sentence_text(one) or "(its text is not at hand)"
+            told = "\n".join(f"{code.coder}: {drawn(code)}" for code in said)
+            place = Text(f"{one.article} {one.start}-{one.end}: {' '.join(text.split())}")
+            grid.add_row(place, Text(told), drawn(gold) if gold else "not yet", Text(gold.reason if gold else ""))
     return grid
 
 

@@ -364,6 +364,9 @@ def add(
     source: Annotated[str, typer.Option("--source", metavar="TEXT", help="Where third-party texts were found.")] = "",
 ) -> None:
     """List articles in articles.jsonl: with --texts, third-party texts in that folder; without, texts that are copied into the corpus."""
+    if (folder / "codebook.toml").is_file():  # with it a corpus begins
+        for name in ("articles", "codes", "gold"):
+            (folder / f"{name}.jsonl").touch()
     annotations = Annotations.load(folder, texts)
     rows: list[dict[str, Any]] = []
     copies: dict[Path, bytes] = {}

@@ -97,7 +97,7 @@ def _sample(numbers: Numbers) -> str:
     assert audit is not None
     design, first = audit.design, audit.rows[0]
     least, most = float((design.drawn / design.sizes).min()), float((design.drawn / design.sizes).max())
-    by = "".join(f", {name}" for name in first["by"])
+    by = "".join(f" and by {name}" for name in first["by"])
     agreed = ", ".join(f"{name} {value:.2f}" for name, value in audit.agreement.items() if value == value)
     twice = (
         f" Where several coded the same sentence, Krippendorff's alpha was {agreed}; where they differed, each counts equally."

@@ -14,6 +14,7 @@ from slant.reliability import RELIABLE_ALPHA
 from slant.scores import DATE, NOTHING, PERIODS, Scores
 
 FEWEST_ARTICLES = 20  # of a group: below it an interval over articles as clusters is rough
+FEWEST_A_PERIOD = 5  # articles of a group in a period, by the median: below it its course is noise
 EXAMPLES = 3
 OPEN, CLOSE = 40, 300  # characters of a sentence that serves as an example
 
@@ -75,12 +76,20 @@ def numbers(corpus: Corpus, by: Sequence[str], *, metrics: dict[str, Any] | None
         trends = list(corpus.trends()) if period else []
     except EstimateError:  # one date only
         trends = []
+    course = list(corpus.shares(course_by)) if period else []
+    thin = len(course_by) > 1 and float(np.median([row.articles for row in course])) < FEWEST_A_PERIOD
+    if thin:
+        course_by = (period,)
+        course = list(corpus.shares(course_by))
+    told = warnings(corpus, groups, metrics, period)
+    if thin:
+        told.append(f"Most {plain[0]}s have fewer than {FEWEST_A_PERIOD} articles a {period}: the course is of all together.")
     return Numbers(
         corpus,
         list(corpus.shares()),
         groups,
         {name: list(corpus.differences(name)) for name in plain if 1 < len({row.group for row in groups[name]}) <= 6},
-        list(corpus.shares(course_by)) if period else [],
+        course,
         course_by,
         trends,
         list(corpus.frame_by_stance()),
@@ -88,7 +97,7 @@ def numbers(corpus: Corpus, by: Sequence[str], *, metrics: dict[str, Any] | None
         uncertain(scores, examples),
         facts(scores),
         Counter(failure.get("reason", "").split(" (")[0].split(":")[0] or "unknown" for failure in scores.failures).most_common(),
-        warnings(corpus, groups, metrics, period),
+        told,
     )
 
 
@@ -120,11 +129,14 @@ def typical(scores: Scores, count: int) -> list[Example]:
 
 
 def uncertain(scores: Scores, count: int) -> list[Example]:
-    """The sentences in which the model is least sure whether each label holds, each of another article."""
+    """The sentences in which the model is least sure whether each label holds, each of another article.
+
+    Of two voices the first stands for both: what is least surely the one is least surely the other.
+    """
     return [
         example
         for code in CODES
-        for label in labels(scores, code)
+        for label in labels(scores, code)[: 1 if code != "frame" and len(labels(scores, code)) == 2 else None]
         for example in _examples(scores, code, label, np.abs(scores.probability(code, label) - 0.5), count)
     ]
 
