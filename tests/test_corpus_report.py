@@ -173,7 +173,7 @@ def test_every_number_of_the_paragraph_is_from_the_run(audited: Numbers) -> None
 
 def test_labels_of_low_reliability_are_warned_of(scores: Scores) -> None:
     weak, loose = unreliable(scores, METRICS)
-    assert "safety (frame). Their" in weak
+    assert "safety (frame); their shares as read" in weak
     assert "economic" not in weak
     assert "safety (0.60)" in loose
     assert unreliable(scores, None) == [weak]

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from slant import Article, Codebook, Reading, SentenceReading, load, render
 from slant.page import page
 from slant.reading import Weight
-from slant.reliability import Tier
+from slant.reliability import Tier, Tiers
 from tests.conftest import CODEBOOK, SENTENCES
 
 BOOK = Codebook.parse(CODEBOOK)
+GOOD: Tier = "B"
 HOSTILE = (
     "<script>document.title='taken'</script> & more\n\n"
     '</span></p></article><img src=x onerror="document.title=\'taken\'"> said the "mayor".\n\n'
@@ -81,11 +82,8 @@ def test_a_page_shows_every_sentence_with_its_codes_and_probabilities(reading: R
 def test_what_is_uncertain_is_drawn_filtered_and_covered(reading: Reading) -> None:
     first, *rest = reading.sentences
     left_open = replace(first, frames=("uncertain",), stance="uncertain", voice="uncertain", evidence=())
-    tiers: dict[str, dict[str, Tier]] = {
-        "frame": {"economic": "A", "safety": "B"},
-        "stance": dict.fromkeys(BOOK.stance_labels, "A"),
-        "voice": dict.fromkeys(BOOK.voice_labels, "A"),
-    }
+    codes = {"frame": BOOK.frame_labels, "stance": BOOK.stance_labels, "voice": BOOK.voice_labels}
+    tiers: Tiers = {code: dict.fromkeys(labels, GOOD) for code, labels in codes.items()}
     drawn = "".join(page([replace(reading, sentences=(left_open, *rest), tiers=tiers, min_confidence=0.3)]))
     seen = Seen(drawn).text
     assert drawn.count('data-frame="uncertain" data-stance="uncertain" data-voice="uncertain"') == 1

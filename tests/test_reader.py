@@ -62,6 +62,16 @@ def test_a_sentence_too_long_for_a_window_is_cut_and_says_so(tiny: Reader) -> No
     assert [s.truncated for s in reading.sentences] == [False, True, False]
 
 
+def test_what_is_uncertain_has_no_evidence_and_leaves_the_rest_alone(tiny: Reader) -> None:
+    sure, found = tiny.read(TEXT), tiny.read(TEXT, min_confidence=1.0)
+    assert (sure.min_confidence, found.min_confidence) == (0.0, 1.0)
+    for before, s in zip(sure.sentences, found.sentences, strict=True):
+        assert (s.frame_probability, s.stance_probability) == (before.frame_probability, before.stance_probability)
+        assert s.confidence == before.confidence
+        assert list(s.evidence) == [weight for weight in before.evidence if weight.label in (*s.frames, s.stance)]
+    assert any(s.uncertain and before.evidence for before, s in zip(sure.sentences, found.sentences, strict=True))
+
+
 def test_evidence_lies_in_its_sentence_and_is_weighed(tiny: Reader) -> None:
     article = Article(TEXT)
     reading = tiny.read(article)

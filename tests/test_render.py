@@ -10,9 +10,10 @@ from rich.console import Console
 
 from slant import Article, Reading, load, render
 from slant.reading import FIELDS
-from slant.reliability import Tier
+from slant.reliability import Tier, Tiers
 from tests.conftest import SENTENCES
 
+GOOD: Tier = "B"
 TEXT = "Harbour <b>news</b> & [red]more[/red]\n\n" + " ".join(SENTENCES)
 
 
@@ -34,8 +35,9 @@ def test_the_table_shows_every_sentence_and_the_shares(reading: Reading) -> None
 
 def test_only_labels_of_low_reliability_are_marked(reading: Reading) -> None:
     labels = {"frame": ("economic", "safety"), "stance": ("favor", "against", "neutral"), "voice": ("author", "quoted")}
-    good: dict[str, dict[str, Tier]] = {code: dict.fromkeys(own, "B") for code, own in labels.items()}
-    measured = replace(reading, tiers={**good, "frame": {"economic": "A", "safety": "C"}})
+    good: Tiers = {code: dict.fromkeys(own, GOOD) for code, own in labels.items()}
+    mixed: Tiers = {**good, "frame": {"economic": "A", "safety": "C"}}
+    measured = replace(reading, tiers=mixed)
     for drawn in (printed(measured), render.html(measured)):
         assert drawn.count("(C)") == 2
         assert "safety (C)" in drawn
@@ -43,13 +45,13 @@ def test_only_labels_of_low_reliability_are_marked(reading: Reading) -> None:
         assert "(C)" not in drawn
 
 
-def test_what_is_uncertain_is_drawn_and_covered(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    reading = load(tiny_checkpoint).read(Article(TEXT, "page.txt"), min_confidence=1.0)
+def test_what_is_uncertain_is_drawn_and_covered(reading: Reading, tmp_path: Path) -> None:
+    sentences = [replace(s, frames=("uncertain",), stance="uncertain", voice="uncertain", evidence=()) for s in reading.sentences]
+    reading = replace(reading, sentences=tuple(sentences), min_confidence=1.0)
     told = "that are certain (at least 1; coverage: frames 0%, stance 0%, voice 0%)"
     for drawn in (printed(reading), render.html(reading)):
         assert drawn.count("uncertain") == 3 * 9
         assert told in drawn
-    assert not any(s.evidence for s in reading.sentences)
     render.write([reading], tmp_path / "out.parquet")
     assert parquet.read_table(tmp_path / "out.parquet").to_pylist() == reading.rows()
 

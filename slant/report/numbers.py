@@ -199,7 +199,7 @@ def unreliable(scores: Scores, metrics: dict[str, Any] | None) -> list[str]:
     found = []
     if weak:
         found.append(
-            f"Labels of low reliability (tier C), marked wherever they are counted: {', '.join(weak)}. Their uncorrected shares say little."
+            f"Labels of low reliability (tier C), marked wherever they are counted: {', '.join(weak)}; their shares as read say little."
         )
     if loose:
         found.append(f"Coders agree too little, alpha below {RELIABLE_ALPHA}: {', '.join(loose)}.")
