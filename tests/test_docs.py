@@ -4,6 +4,7 @@ What takes hours is cut down here, not on the pages: the corpus has 60 short art
 filled in by rote, and retraining is on the tests' tiny corpus with the tests' tiny recipe.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests import examples
+from tests.conftest import TARGET
 from tests.test_browser import CHROMIUM
 from training.commands import ROOT
 from training.recipe import Recipe
@@ -49,6 +51,15 @@ def test_the_examples_of_retraining_run(tiny_corpus: Path, tiny_recipe: Recipe, 
     examples.checkout(tmp_path)
     shutil.copytree(tiny_corpus, tmp_path / "my-corpus")
     (tmp_path / "recipe.toml").write_text(tiny_recipe.to_toml())
+    coded = {
+        "text": "A cannery earns money.",
+        "target": TARGET,
+        "frames": ["economic"],
+        "stance": "favor",
+        "voice": "author",
+        "coder_kind": "human",
+    }
+    (tmp_path / "coded.jsonl").write_text("".join(json.dumps({**coded, "article": f"n{i}"}) + "\n" for i in range(12)))
     printed = examples.run(PAGES["retrain"], tmp_path)
     assert "wrote my-model" in printed[0]
     assert "('economic', 'safety')" in printed[2]
