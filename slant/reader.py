@@ -17,7 +17,7 @@ from slant.windows import Window, pack, tokenizer_from
 BackendName = Literal["onnx", "torch"]
 MOST_EVIDENCE_WORDS = 3  # marked for each label chosen
 
-_WORD = re.compile(r"\w+(?:[’'.-]\w+)*")
+WORD = re.compile(r"\w+(?:[’'.-]\w+)*")
 
 
 class Backend(Protocol):
@@ -220,7 +220,7 @@ def weightiest(
     Returns:
         At most ``MOST_EVIDENCE_WORDS`` words a label with a positive share, the weightiest first.
     """
-    words = [match.span() for match in _WORD.finditer(text)]
+    words = [match.span() for match in WORD.finditer(text)]
     if not words or not len(shares):
         return ()
     frame_count, stance_count = len(codebook.frames), len(codebook.stances)

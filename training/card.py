@@ -1,6 +1,6 @@
 """Writes a checkpoint's model card from the metrics of its training run.
 
-``python -m training.card`` draws the shipped one anew, with a cross-validation that ended after the training.
+``python -m training.card`` draws the shipped one anew, with a cross-validation and an audit that ended after the training.
 """
 
 import json
@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import jinja2
 import typer
 
-from slant.checkpoint import CODEBOOK, CheckpointError
+from slant.checkpoint import CODEBOOK, Checkpoint, CheckpointError
 from slant.codebook import Codebook
 from training.commands import MODEL, ROOT, TrainingError, run
 from training.recipe import Recipe
 
 EVALUATION = ROOT / "training" / "evaluation.json"
+AUDIT = ROOT / "training" / "audit.json"
 
 _CARD = """\
 ---
@@ -70,6 +71,40 @@ Expected calibration error: {% for head, value in cv.calibration_error.items() %
 No cross-validation is recorded for these annotations and this recipe; run `python -m training.evaluate`.
 {%- endif %}
 
+{% if metrics.audit -%}
+{%- set audit = metrics.audit -%}
+## What changes its reading, and what does not
+
+Printed by `python -m training.audit` on the {{ audit.articles }} articles ({{ audit.sentences }} sentences) that training held out; in percent, with
+intervals (95 %) that take articles as clusters.
+
+*The target.* What becomes of stance towards other words for the target, none ("this"), its opposite and something unrelated: of the sides taken
+towards the target as stated, and of those with a probability of at least {{ audit.confident }}, how many are kept, turn to the other side, or drop to neutral
+(goals: at least 80 % turn with the opposite, at least 90 % of all sentences are neutral towards something unrelated).
+
+| target | neutral | probability moved | macro-F1 | of the sides | count | kept | turned | dropped |
+| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |
+{% for name, row in audit.target.items() -%}
+{%- for of in ('sides', 'confidently') -%}
+| {{ name }} | {{ m(row.neutral) }} | {{ m(row.moved) }} | {{ f(row.macro_f1) if row.macro_f1 is not none }} | {{ 'all' if of == 'sides' else 'confident' }} | {{ row[of].kept.count if row[of].kept else 0 }} | {{ m(row[of].kept) }} | {{ m(row[of].turned) }} | {{ m(row[of].dropped) }} |
+{% endfor %}{% endfor %}
+*Names.* Parties, leaders, nationalities, religions and outlets swapped for counterparts, in all of an article and its target; labels of the sentences
+that name them, all codes together (goal: at most 3 % of confident labels flip).
+
+| names | labels | flipped | confident labels | flipped | probability moved |
+| --- | ---: | ---: | ---: | ---: | ---: |
+{% for kind, codes in audit.identity.items() -%}
+{%- set row = codes['all'] -%}
+| {{ kind }} | {{ row.flipped.count }} | {{ m(row.flipped) }} | {{ row.confident.count if row.confident else 0 }} | {{ m(row.confident) }} | {{ m(row.moved) }} |
+{% endfor %}
+*Evidence.* How far a label's probability falls when the words shown as its evidence are deleted, and when as many random other words are.
+
+| head | labels | evidence | random words | difference | evidence does more |
+| --- | ---: | ---: | ---: | ---: | ---: |
+{% for head, row in audit.evidence.items() -%}
+| {{ head }} | {{ row.evidence.count }} | {{ m(row.evidence) }} | {{ m(row.random) }} | {{ m(row.difference) }} | {{ m(row.larger) }} |
+{% endfor %}
+{% endif -%}
 ## Limits
 
 English only. Gold was coded by machine coders under a codebook, not by people; agreement with it is not
@@ -87,7 +122,12 @@ def card(metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> str:
     """Draw the model card; every number in it comes from ``metrics``."""
     environment = jinja2.Environment(keep_trailing_newline=True, autoescape=False)
     template = environment.from_string(_CARD)
-    return template.render(metrics=metrics, recipe=recipe, codebook=codebook, f=lambda x: f"{x:.2f}", p=lambda x: f"{x:.1%}")
+    return template.render(metrics=metrics, recipe=recipe, codebook=codebook, f=lambda x: f"{x:.2f}", p=lambda x: f"{x:.1%}", m=interval)
+
+
+def interval(one: dict[str, float] | None) -> str:
+    """A kept mean with its interval, in percent; a dash where there was nothing to take it of."""
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * one[key] for key in ("value", "low", "high"))) if one else "–"
 
 
 def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
@@ -97,6 +137,30 @@ def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATIO
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     same = result["annotations_sha256"] == annotations_sha256 and result["recipe_sha256"] == recipe_sha256
     return result if same else None
+
+
+def recorded_audit(annotations_sha256: str, checkpoint_sha256: str, path: Path = AUDIT) -> dict[str, Any] | None:
+    """The kept audit, if it is of these annotations and this checkpoint."""
+    if not path.exists():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    same = result["annotations_sha256"] == annotations_sha256 and result["checkpoint_sha256"] == checkpoint_sha256
+    return result if same else None
+
+
+def checkpoint_metrics(model: Path) -> dict[str, Any]:
+    """What training has written of a checkpoint.
+
+    Raises:
+        CheckpointError: when the folder has no such record.
+    """
+    try:
+        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{model / 'metrics.json'}: cannot be read ({error}); give --model a folder written by training.train"
+        ) from None
+    return metrics
 
 
 def write(folder: Path, metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> None:
@@ -112,17 +176,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The checkpoint whose card is drawn anew.")] = MODEL,
 ) -> None:
-    """Draw a checkpoint's card anew, with the cross-validation that training.evaluate has kept since."""
-    try:
-        metrics: dict[str, Any] = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{model / 'metrics.json'}: cannot be read ({error}); give --model a folder written by training.train"
-        ) from None
+    """Draw a checkpoint's card anew, with what training.evaluate and training.audit have kept of it since."""
+    metrics = checkpoint_metrics(model)
     found = recorded(metrics["annotations_sha256"], metrics["recipe_sha256"])
     if found is None:
         raise TrainingError(f"{EVALUATION}: no cross-validation of this checkpoint's annotations and recipe; run training.evaluate first")
-    write(model, {**metrics, "cross_validation": found}, Recipe.load(model / "recipe.toml"), Codebook.load(model / CODEBOOK))
+    audited = recorded_audit(metrics["annotations_sha256"], Checkpoint.load(model).digest)
+    write(
+        model, {**metrics, "cross_validation": found, "audit": audited}, Recipe.load(model / "recipe.toml"), Codebook.load(model / CODEBOOK)
+    )
     print(f"wrote {model / 'README.md'}")
 
 

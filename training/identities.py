@@ -19,8 +19,9 @@ _NOT_PREDICATE = "".join(rf"(?<!\b{verb} )" for verb in ("is", "are", "was", "we
 _NOT_BEFORE_NOUN = r"(?!-|\s+(?!(?:who|is|was|has|had|from|in|of|to|will|would|voted|said|says)\b)\w)"
 # what makes "the United States" in front of it an adjective
 _ATTRIBUTIVE = re.compile(
-    r"\s+(?:administration|ambassadors?|army|border|capitol|citizens?|congress|constitution|delegation|department|dollars?|economy|embassy"
-    r"|forces|government|house|leadership|military|navy|officials?|policy|population|president|senators?|senate|side|supreme|troops)\b",
+    r"\s+(?:administration|ambassadors?|approach|army|border|capitol|citizens?|conference|congress|constitution|delegation|department"
+    r"|dollars?|economy|embassy|federal|forces|foreign|goals?|government|house|immigration|law|leadership|military|national|navy|officials?"
+    r"|policy|population|president|public|role|senators?|senate|side|sovereignty|state|supreme|system|treasury|troops)\b",
     re.IGNORECASE,
 )
 _BARE = re.compile(r"[’']\s+\w")  # an apostrophe that may be a possessive's, "the United States' war",
@@ -65,7 +66,6 @@ class Identities:
                     found += [(f"_{g}_{n}_{f}", f"{guard[0]}{one}{guard[1]}") for one in patterns]
         found.sort(key=lambda one: len(one[1]), reverse=True)  # the longest first
         kept = [f"(?:{_spaced(one, literal=False)})" for one in rows.get("keep", [])]
-        # one group a form: a form with several expressions is an alternation in the order of their lengths all the same
         numbered = [f"(?P<{label}_{i}>{one})" for i, (label, one) in enumerate(found)]
         return cls(tuple(groups), re.compile(rf"(?<![\w@#])(?:{'|'.join([*kept, *numbered])})(?![\w@]|\.\w)"))
 
@@ -83,8 +83,8 @@ class Identities:
             The texts in order; one that names nobody is as it was.
 
         >>> parties = Identities.load()["party"]
-        >>> parties.swap(["A Democrat asked. The GOP's leaders, all Republican, left."], np.random.default_rng(0))
-        ["A Republican asked. The Democratic Party's leaders, all Democratic, left."]
+        >>> parties.swap(["A Democrat asked. The GOP's Republican leaders left."], np.random.default_rng(0))
+        ["A Republican asked. The Democratic Party's Democratic leaders left."]
         """
         partner = []
         for group in self.groups:
@@ -105,7 +105,7 @@ class Identities:
             pieces += [re.sub(r"\b([Aa])n?(\s+)$", rf"\g<1>{an}\2", before[last:]), said]
             last = match.end()
             if match[0].endswith("s") and not said.lower().endswith("s") and _BARE.match(after) and not _OPENED.search(before):
-                pieces.append(f"{after[0]}s")  # the Democrats' plan, and those of the United States' that Russia takes over
+                pieces.append(f"{after[0]}s")  # "the United States' war" is "Russia's war"
                 last += 1
         return "".join(pieces) + text[last:]
 
@@ -123,7 +123,7 @@ def _fitted(source: str, old: str, new: Sequence[str], form: int, *, before: str
     flat = " ".join(source.split())
     if flat.isupper() and flat == old.upper() != old:
         said = said.upper()
-    elif source[0].isupper() and not re.search(r"\w", before):
+    elif source[0].isupper() and (source.startswith("The ") or not re.search(r"\w", before)):
         said = said[0].upper() + said[1:]
     if source.endswith(".") and not said.endswith(".") and re.fullmatch(r"[^\w.!?…]*", after):
         said += "."  # the stop of "in the U.S." ends the sentence too
