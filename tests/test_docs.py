@@ -90,6 +90,12 @@ def test_the_fields_of_the_tables_are_those_of_the_page() -> None:
     assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == article_schema(load().codebook).names
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_links_hold_in_the_repository_too(page: str) -> None:
+    for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page]):
+        assert (ROOT / "docs" / path).exists(), path
+
+
 class Fetched(HTMLParser):
     """What a page would fetch on its own: scripts, styles, pictures and frames, links to follow left out."""
 
@@ -131,6 +137,8 @@ def test_pages_from_elsewhere_are_their_one_source(site: Path) -> None:
         "api": "slant.load().read(",
     }.items():
         assert words in re.sub(r"<[^>]+>", "", (site / f"{name}.html").read_text(encoding="utf-8")), name
+    assert 'href="codebook.html"' in (site / "datasheet.html").read_text(encoding="utf-8")
+    assert 'href="read.html#the-rows"' in (site / "corpora.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on the path; apt-get install chromium")

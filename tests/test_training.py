@@ -130,6 +130,8 @@ def test_evaluation_scores_the_model_beside_its_baselines(tiny_corpus: Path, tin
 
 def _metrics() -> dict[str, object]:
     return {
+        "annotations_sha256": "a" * 64,
+        "recipe_sha256": "b" * 64,
         "training": {"articles": 1, "sentences": 1},
         "validation": {"articles": 1, "sentences": 1, "score": {"frames_macro": 0.5, "stance_macro": 0.5, "voice_macro": 0.5}},
         "int8_and_torch_same_labels": {"frames": 1.0, "stance": 1.0, "voice": 1.0, "all": 1.0},

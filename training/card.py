@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import jinja2
 import typer
 
+from slant import __version__
 from slant.checkpoint import CODEBOOK, METRICS, Checkpoint, CheckpointError
 from slant.codebook import Codebook
 from slant.reliability import CUTS, RELIABLE_ALPHA, tiers
@@ -35,7 +36,8 @@ Reads English news and opinion articles. For each sentence, in its context: fram
 ({{ codebook.stance_labels | join(', ') }}) and voice ({{ codebook.voice_labels | join(', ') }}), under codebook {{ codebook.version }}.
 
 {{ recipe.base }} with three linear heads over mean-pooled sentences, fine-tuned by `python -m training.train`
-on {{ metrics.training.sentences }} sentences of {{ metrics.training.articles }} articles coded by machine coders (see the datasheet in `data/annotations/`).
+on {{ metrics.training.sentences }} sentences of {{ metrics.training.articles }} articles coded by machine coders
+{%- if metrics.training.taught %}, and {{ metrics.training.taught }} sentences of real articles that a single machine coder read{% endif %} (see the datasheet in `data/annotations/`).
 `model.int8.onnx` is what the plain install runs; `model.safetensors` (fp16) is the reference for `--backend torch`.
 
 ## Intended use
@@ -45,8 +47,8 @@ single articles sentence by sentence. Not for judging persons, nor for moderatio
 
 ## Scores
 
-Validation articles of this very run ({{ metrics.validation.articles }} articles, {{ metrics.validation.sentences }} sentences; temperatures and
-thresholds were chosen on them, so these flatter; printed by `python -m training.train`):
+Articles that this very run held out ({{ metrics.validation.articles }} articles, {{ metrics.validation.sentences }} sentences; temperatures and thresholds were chosen
+{{ 'by cross-validation, over all articles' if metrics.cross_validation else 'on them, so these flatter' }}; in `metrics.json`):
 frames macro-F1 {{ f(metrics.validation.score.frames_macro) }}, stance {{ f(metrics.validation.score.stance_macro) }}, voice {{ f(metrics.validation.score.voice_macro) }}.
 The int8 and torch forms give the same frames on {{ p(metrics.int8_and_torch_same_labels.frames) }}, stance on {{ p(metrics.int8_and_torch_same_labels.stance) }} and voice on {{ p(metrics.int8_and_torch_same_labels.voice) }} of their sentences.
 
@@ -136,6 +138,17 @@ agreement with your coders. The default target is "{{ codebook.default_target }}
 are rarer in training, and their stances are less sure. Irony, reported speech without quotation marks and
 sentences that need the whole article are where it errs most. A sentence longer than {{ recipe.window }} tokens is cut.
 
+{% if metrics.warm_start -%}
+## Warm start
+
+Went on from checkpoint {{ metrics.warm_start['from'][:12] }} with {% for kind, count in metrics.warm_start.added_sentences.items() %}{{ count }} sentences by {{ kind }} coders{{ ', ' if not loop.last }}{% endfor %}; the
+scores above that are not of the held-out articles were measured on no such model.
+
+{% endif -%}
+## How to cite
+
+slant (version {{ version }}), codebook {{ codebook.version }}, annotations {{ metrics.annotations_sha256[:12] }}, recipe {{ metrics.recipe_sha256[:12] }} (`python predict.py --version` and a report's methods paragraph name the model's digest). `CITATION.cff` has the entry.
+
 ## Licences
 
 Weights: Apache-2.0, as the base encoder's. Third-party training texts are not redistributed.
@@ -150,6 +163,7 @@ def card(metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> str:
         metrics=metrics,
         recipe=recipe,
         codebook=codebook,
+        version=__version__,
         tiers=tiers(metrics),
         cuts=CUTS,
         least_alpha=RELIABLE_ALPHA,
