@@ -135,7 +135,8 @@ that name them, all codes together (goal: at most 3 % of confident labels flip).
 
 English only. Gold was coded by machine coders under a codebook, not by people; agreement with it is not
 agreement with your coders. The default target is "{{ codebook.default_target }}"; other targets
-are rarer in training, and their stances are less sure. Irony, reported speech without quotation marks and
+are rarer in training, and their stances are less sure. Stance is the weakest code: that a sentence takes a side is read better than which, and a bare call to
+restrict ("The government must close the border now") may be read as favor. Irony, reported speech without quotation marks and
 sentences that need the whole article are where it errs most. A sentence longer than {{ recipe.window }} tokens is cut.
 
 {% if metrics.warm_start -%}
