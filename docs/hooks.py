@@ -17,13 +17,18 @@ ELSEWHERE = {
     "changelog.md": "CHANGELOG.md",
 }
 README = {"": "index.md", "#the-rows": "read.md"}  # what the site has of it
+_PART = re.compile(r'^--8<-- "README\.md:(\w+)"$', re.MULTILINE)
+_PICTURE = re.compile(r"!\[[^\]]*\]\((?!\w+:)([^)\s]+)\)")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages whose one source is elsewhere."""
+    """Add the pages whose one source is elsewhere, and the pictures beside them."""
     for name, source in ELSEWHERE.items():
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / source)))
+        path = ROOT / source
+        files.append(File.generated(config, name, abs_src_path=str(path)))
+        for picture in _PICTURE.findall(path.read_text(encoding="utf-8")):
+            files.append(File.generated(config, picture, abs_src_path=str(path.parent / picture)))
     return files
 
 
@@ -39,4 +44,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"[{text}]({posixpath.relpath(name, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
         return text
 
-    return _LINK.sub(linked, markdown)
+    return _LINK.sub(linked, _PART.sub(_of_readme, markdown))
+
+
+def _of_readme(found: re.Match[str]) -> str:
+    """A part of the README, its links as they are seen from docs/: the snippets extension would leave them as they are."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = readme.split(f"<!-- --8<-- [start:{found[1]}] -->\n")[1].split(f"<!-- --8<-- [end:{found[1]}] -->")[0]
+    return _LINK.sub(lambda link: f"[{link[1]}](../{link[2]}{link[3] or ''})", part)

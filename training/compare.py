@@ -4,7 +4,6 @@ The rows are in ``training/comparisons.toml``, what was measured in ``training/c
 """
 
 import json
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -107,7 +106,6 @@ def measure(
     groups = article_groups(annotations)
     train, validation, test = SPLITS[row.get("split", "first fold")](annotations, groups, own)
     loaded = Corpora.load(own, annotations.codebook, folder)
-    started = time.monotonic()
     work = scratch / own.digest[:12]
     found = predict_unseen(train, validation, test, loaded, own, annotations.codebook, scratch=work, title=name)
     kinds = np.array([annotations.articles[gold.article].kind for gold in found.gold])
@@ -124,7 +122,6 @@ def measure(
         "recipe_sha256": own.digest,
         "split": row.get("split", "first fold"),
         "train_sentences": sum(len(passage.texts) for passage in train),
-        "minutes": round((time.monotonic() - started) / 60, 1),
         "scores": scores,
     }
 
@@ -132,7 +129,7 @@ def measure(
 def table(measured: dict[str, Any]) -> Table:
     """Draw the rows: macro-F1 of frames, stance and voice, over all the test sentences and over the op-eds among them."""
     found = Table(title="Macro-F1 on articles that training did not see", title_justify="left", box=None)
-    for name in ("row", "tested on", "trained on", "n", "frames", "stance", "voice", "op-eds: n", "frames", "stance", "voice", "minutes"):
+    for name in ("row", "tested on", "trained on", "n", "frames", "stance", "voice", "op-eds: n", "frames", "stance", "voice"):
         found.add_column(name, justify="left" if name in ("row", "tested on") else "right")
     for name, row in measured.items():
         cells = []
@@ -141,7 +138,7 @@ def table(measured: dict[str, Any]) -> Table:
             cells += (
                 [str(s["sentences"]), *(f"{s[f'{head}_macro']:.2f}" for head in ("frames", "stance", "voice"))] if s else ["0", "", "", ""]
             )
-        found.add_row(name, row["split"], str(row["train_sentences"]), *cells, f"{row['minutes']:.0f}")
+        found.add_row(name, row["split"], str(row["train_sentences"]), *cells)
     return found
 
 
