@@ -183,20 +183,20 @@ def interval(one: dict[str, float] | None) -> str:
 
 def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATION) -> dict[str, Any] | None:
     """The kept evaluation, if it is of these annotations and this recipe."""
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = result["annotations_sha256"] == annotations_sha256 and result["recipe_sha256"] == recipe_sha256
-    return result if same else None
+    return _kept(path, annotations_sha256=annotations_sha256, recipe_sha256=recipe_sha256)
 
 
 def recorded_audit(annotations_sha256: str, checkpoint_sha256: str, path: Path = AUDIT) -> dict[str, Any] | None:
     """The kept audit, if it is of these annotations and this checkpoint."""
+    return _kept(path, annotations_sha256=annotations_sha256, checkpoint_sha256=checkpoint_sha256)
+
+
+def _kept(path: Path, **digests: str) -> dict[str, Any] | None:
+    """A kept result, if it is there and was measured on what the digests name."""
     if not path.exists():
         return None
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = result["annotations_sha256"] == annotations_sha256 and result["checkpoint_sha256"] == checkpoint_sha256
-    return result if same else None
+    return result if all(result[name] == digest for name, digest in digests.items()) else None
 
 
 def checkpoint_metrics(model: Path) -> dict[str, Any]:

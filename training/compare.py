@@ -155,14 +155,15 @@ def main(
 ) -> None:
     """Measure rows, one training each, and print all that are measured; without a row only print."""
     rows = tomllib.loads(ROWS.read_text(encoding="utf-8"))
-    for name in names or ():
-        if name not in rows:
-            raise TrainingError(f"{ROWS}: no row '{name}'; it has {', '.join(rows)}")
-        annotations = Annotations.load(folder, texts)
-        found = measure(name, annotations, rows[name], Recipe.load(recipe), corpora, scratch=RUNS / "compare")
-        kept = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
-        kept[name] = found
-        MEASURED.write_text(json.dumps({key: kept[key] for key in rows if key in kept}, indent=1) + "\n", encoding="utf-8")
+    if unknown := [name for name in names or () if name not in rows]:
+        raise TrainingError(f"{ROWS}: no row '{unknown[0]}'; it has {', '.join(rows)}")
+    if names:
+        annotations, settings = Annotations.load(folder, texts), Recipe.load(recipe)
+        for name in names:
+            found = measure(name, annotations, rows[name], settings, corpora, scratch=RUNS / "compare")
+            kept = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+            kept[name] = found
+            MEASURED.write_text(json.dumps({key: kept[key] for key in rows if key in kept}, indent=1) + "\n", encoding="utf-8")
     if not MEASURED.exists():
         raise TrainingError(f"{MEASURED}: nothing is measured yet; name a row of {ROWS}")
     console().print(table(json.loads(MEASURED.read_text(encoding="utf-8"))))
