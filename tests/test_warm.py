@@ -42,6 +42,9 @@ def test_a_warm_start_learns_what_is_new_and_keeps_what_it_knew(tiny_corpus: Pat
     assert metrics["warm_start"]["added_sentences"] == {"human": 120}
     assert metrics["warm_start"]["from"] == Checkpoint.load(tiny_checkpoint).digest
     assert metrics["cross_validation"] is None
+    assert metrics["audit"] is None
+    after = {change["name"]: change["new"] for change in metrics["warm_start"]["changes"]}
+    assert metrics["validation"]["score"]["stance_macro"] == pytest.approx(after["stance"])
     known = load(tmp_path / "model").read("Harbour news\n\n" + " ".join(SENTENCES)).sentences
     assert sum((list(s.frames), s.stance, s.voice) == SENTENCES.get(s.sentence.text) for s in known) >= 6
 

@@ -144,7 +144,10 @@ def go_on(
     same = agreement(new, annotations, held_out(annotations, start))
     require_agreement(same)
     metrics = json.loads((start / "metrics.json").read_text(encoding="utf-8"))
-    metrics |= {"int8_and_torch_same_labels": same, "cross_validation": None, "warm_start": record(found, checkpoint)}
+    metrics |= {"int8_and_torch_same_labels": same, "warm_start": record(found, checkpoint)}
+    metrics |= {"cross_validation": None, "audit": None}  # those were measured on the network before
+    metrics["validation"]["score"] = asdict(found.score)
+    metrics["validation"].pop("calibration_error", None)
     write(new, metrics, recipe, checkpoint.codebook)
     replace_folder(new, output)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -18,7 +18,7 @@ from slant.windows import tokenizer_from
 from training.annotations import Annotations
 from training.commands import TrainingError, json_lines
 from training.epochs import epochs
-from training.evaluate import held_out, read_logits
+from training.evaluate import Score, held_out, read_logits, score
 from training.examples import Example, Judged, Labels, Passage, examples, gold_passages
 from training.fit import fit, labels, logits
 from training.recipe import Recipe
@@ -53,6 +53,7 @@ class WarmStart:
     changes: tuple[Change, ...]
     relabelled: tuple[str, ...]  # a line for each held-out sentence whose labels changed
     added: dict[str, int]  # new sentences by kind of coder
+    score: Score  # of the new network on the held-out articles
 
 
 def read_added(path: Path, codebook: Codebook) -> tuple[list[Passage], dict[str, int]]:
@@ -131,7 +132,8 @@ def warm_start(annotations: Annotations, checkpoint: Checkpoint, network: Networ
     after = logits(network, test)
     readings = [read_logits(values, codebook, checkpoint.calibration).labels for values in (before, after)]
     changes = compare(readings[0], readings[1], labels(test), [row.article for example in test for row in example.gold], codebook)
-    return WarmStart(network, changes, tuple(_relabelled(readings[0], readings[1], test, annotations)), kinds)
+    relabelled = tuple(_relabelled(readings[0], readings[1], test, annotations))
+    return WarmStart(network, changes, relabelled, kinds, score(readings[1], labels(test), codebook))
 
 
 def compare(old: Labels, new: Labels, truth: Labels, articles: Sequence[str], codebook: Codebook) -> tuple[Change, ...]:
