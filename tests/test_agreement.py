@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from slant.agreement import alpha, alphas, coincidences
-from training.agreement import ac1, agreement, coder_agreement, confusion_tables, disputed_table, judged, label_table
+from training.agreement import ac1, agreement, coder_agreement, confusion_tables, disputed_table, drawn, judged, label_table
 from training.annotations import Annotation, Annotations
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", sections A, B and C (nominal).
@@ -48,9 +48,11 @@ def test_the_interval_holds_the_estimate_and_is_seeded() -> None:
     assert found == agreement(BINARY, articles, [0, 1])
 
 
-def test_one_article_has_an_interval_of_no_width() -> None:
+def test_one_article_has_no_interval() -> None:
     found = agreement(BINARY, ["a"] * 10, [0, 1])
-    assert found.low == found.alpha == found.high
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert drawn(found) == f"{found.alpha:.2f}"
 
 
 def test_ac1_of_a_published_worked_example() -> None:

@@ -25,7 +25,7 @@ RELEASE = 0.667  # below it a code's labels are not released (Krippendorff 2004,
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Alpha with a 95 % bootstrap interval; NaN where the code never varies."""
+    """Alpha with a 95 % bootstrap interval; NaN where the code never varies, and for the interval where there is one article."""
 
     alpha: float
     low: float
@@ -74,7 +74,8 @@ def agreement(units: Sequence[Sequence[Hashable]], articles: Sequence[str], valu
     random = np.random.default_rng(seed)
     draws = random.multinomial(len(matrices), np.full(len(matrices), 1 / len(matrices)), size=BOOTSTRAPS)
     resampled = [alpha(matrix) for matrix in np.tensordot(draws, matrices, axes=1)]
-    low, high = np.nanpercentile(resampled, [2.5, 97.5]) if not np.isnan(resampled).all() else (np.nan, np.nan)
+    several = len(matrices) > 1 and not np.isnan(resampled).all()
+    low, high = np.nanpercentile(resampled, [2.5, 97.5]) if several else (np.nan, np.nan)
     return Agreement(alpha(matrices.sum(axis=0)), float(low), float(high), len(units))
 
 
@@ -142,8 +143,13 @@ def table(annotations: Annotations) -> Table:
     for origin in [*origins, "all"]:
         found = coder_agreement(annotations, lambda article, origin=origin: origin in ("all", annotations.articles[article].origin))  # type: ignore[misc]
         count = next(iter(found.values())).sentences
-        grid.add_row(origin, str(count), *(f"{a.alpha:.2f} [{a.low:.2f}, {a.high:.2f}]" for a in found.values()))
+        grid.add_row(origin, str(count), *(drawn(a) for a in found.values()))
     return grid
+
+
+def drawn(found: Agreement) -> str:
+    """Alpha with its interval, if it has one."""
+    return f"{found.alpha:.2f}" + ("" if np.isnan(found.low) else f" [{found.low:.2f}, {found.high:.2f}]")
 
 
 def label_table(annotations: Annotations) -> Table:
@@ -193,7 +199,7 @@ def disputed_table(annotations: Annotations, most: int) -> Table:
     def differing(said: list[Annotation]) -> int:
         return sum(len({read(code) for code in said}) > 1 for read in readers)
 
-    def drawn(row: Annotation | Gold) -> str:
+    def coded(row: Annotation | Gold) -> str:
         return f"{'+'.join(sorted(row.frames)) or 'none'}, {row.stance}, {row.voice}"
 
     grid = Table(title="most disputed sentences", title_justify="left", box=None, row_styles=["", "on grey7"])
@@ -203,9 +209,9 @@ def disputed_table(annotations: Annotations, most: int) -> Table:
         if differing(said):
             one, gold = said[0], settled.get(said[0].key)
             text = annotations.sentence_text(one) or "(its text is not at hand)"
-            told = "\n".join(f"{code.coder}: {drawn(code)}" for code in said)
+            told = "\n".join(f"{code.coder}: {coded(code)}" for code in said)
             place = Text(f"{one.article} {one.start}-{one.end}: {' '.join(text.split())}")
-            grid.add_row(place, Text(told), drawn(gold) if gold else "not yet", Text(gold.reason if gold else ""))
+            grid.add_row(place, Text(told), coded(gold) if gold else "not yet", Text(gold.reason if gold else ""))
     return grid
 
 

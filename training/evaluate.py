@@ -24,7 +24,7 @@ from slant.reader import probabilities
 from slant.reading import HEADS, Probabilities, confidences, decide
 from slant.windows import tokenizer_from
 from training import baselines
-from training.agreement import Agreement, agreement, codes
+from training.agreement import Agreement, agreement, codes, drawn
 from training.annotations import Annotations, Gold
 from training.base import base_folder
 from training.calibrate import calibrate
@@ -344,6 +344,7 @@ def evaluation(
         "articles": {kind: len({row.article for row, here in zip(gold, mask, strict=True) if here}) for kind, mask in masks.items()},
         "sentences": {kind: int(mask.sum()) for kind, mask in masks.items()},
         "scores": scores,
+        "coder_kinds": sorted({code.coder_kind for code in annotations.codes}),
         "alpha": {
             "model and gold": {name: asdict(value) for name, value in model_agreement(model.labels, gold, codebook).items()},
             "coder and coder": {name: asdict(value) for name, value in coders_on(annotations, gold).items()},
@@ -378,7 +379,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     for name in next(iter(result["alpha"].values())):
         alphas.add_column(name)
     for who, found in result["alpha"].items():
-        alphas.add_row(who, *(f"{a['alpha']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" for a in found.values()))
+        alphas.add_row(who, *(drawn(Agreement(**a)) for a in found.values()))
     errors = Table(title="Expected calibration error", title_justify="left", box=None)
     for head in result["calibration_error"]:
         errors.add_column(head)

@@ -85,8 +85,9 @@ def _model(digest: str, manifest: dict[str, Any], metrics: dict[str, Any] | None
         return f"{told}, whose accuracy on unseen articles is not on record."
     score = measured["scores"]["slant"]["all"]
     agreed = ", ".join(f"{name} {one['alpha']:.2f}" for name, one in measured["alpha"]["coder and coder"].items())
+    coders = f"{' and '.join(measured.get('coder_kinds', ()))} coders".strip()
     return (
-        f"{told}, trained on data with sha256 {metrics['annotations_sha256'][:SHOWN]}…, on which coders agreed at Krippendorff's alpha {agreed}. On unseen articles "
+        f"{told}, trained on data with sha256 {metrics['annotations_sha256'][:SHOWN]}…, on which {coders} agreed at Krippendorff's alpha {agreed}. On unseen articles "
         f"({measured['folds']} folds grouped by article, {measured['sentences']['all']:,} sentences) its macro-F1 is {score['frames_macro']:.2f} for frames, "
         f"{score['stance_macro']:.2f} for stance and {score['voice_macro']:.2f} for voice."
     )
