@@ -123,6 +123,11 @@ def test_evaluation_scores_the_model_beside_its_baselines(tiny_corpus: Path, tin
         f"| frame | economic | {result['scores'][MODEL_NAME]['all']['frame_f1']['economic']:.2f} | {tiers(metrics)['frame']['economic']} |"
         in told
     )
+    scores = {kind: {"sentences": 7, "frames_macro": 0.61, "stance_macro": 0.52, "voice_macro": 0.83} for kind in ("all",)}
+    row = {"split": "new outlet", "train_sentences": 99, "scores": scores}
+    assert "| one outlet out | new outlet | 99 | 7 | 0.61 | 0.52 | 0.83 | 0 | | | |" in card(
+        {**metrics, "comparisons": {"one outlet out": row}}, tiny_recipe, annotations.codebook
+    )
     older = {**metrics, "cross_validation": {key: value for key, value in result.items() if key != "risk_coverage"}}
     assert "risk-coverage" not in card(older, tiny_recipe, annotations.codebook)
     assert "No cross-validation is recorded" in card({**metrics, "cross_validation": None}, tiny_recipe, annotations.codebook)

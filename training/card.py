@@ -1,6 +1,6 @@
 """Writes a checkpoint's model card from the metrics of its training run.
 
-``python -m training.card`` draws the shipped one anew, with a cross-validation and an audit that ended after the training.
+``python -m training.card`` draws the shipped one anew, with a cross-validation, an audit and comparisons that ended after the training.
 """
 
 import json
@@ -21,6 +21,8 @@ EVALUATION = ROOT / "training" / "evaluation.json"
 CURVE = "risk-coverage.svg"
 COVERED = (0.5, 0.8, 1.0)  # shares of sentences at which the card gives the risk in numbers
 AUDIT = ROOT / "training" / "audit.json"
+COMPARISONS = ROOT / "training" / "comparisons.json"
+COMPARED = ("all", "op-ed")  # kinds of text that a comparison gives scores of
 
 _CARD = """\
 ---
@@ -97,6 +99,17 @@ the share of them that is misread (of frames: in which any frame is); on unseen 
 No cross-validation is recorded for these annotations and this recipe; run `python -m training.evaluate`.
 {%- endif %}
 
+{% if metrics.comparisons -%}
+## What the recipe owes to its parts
+
+Other recipes and harder splits, one training each (printed by `python -m training.compare`; what differs is in `training/comparisons.toml`):
+
+| row | tested on | trained on | sentences | frames | stance | voice | op-ed sentences | frames | stance | voice |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{% for name, row in metrics.comparisons.items() -%}
+| {{ name }} | {{ row.split }} | {{ row.train_sentences }} |{% for kind in compared %}{% set s = row.scores[kind] %}{% if s %} {{ s.sentences }} | {{ f(s.frames_macro) }} | {{ f(s.stance_macro) }} | {{ f(s.voice_macro) }} |{% else %} 0 | | | |{% endif %}{% endfor %}
+{% endfor %}
+{% endif -%}
 {% if metrics.audit -%}
 {%- set audit = metrics.audit -%}
 ## What changes its reading, and what does not
@@ -170,6 +183,7 @@ def card(metrics: dict[str, Any], recipe: Recipe, codebook: Codebook) -> str:
         least_alpha=RELIABLE_ALPHA,
         curve=CURVE,
         covered=COVERED,
+        compared=COMPARED,
         f=lambda x: f"{x:.2f}",
         p=lambda x: f"{x:.1%}",
         m=interval,
@@ -189,6 +203,16 @@ def recorded(annotations_sha256: str, recipe_sha256: str, path: Path = EVALUATIO
 def recorded_audit(annotations_sha256: str, checkpoint_sha256: str, path: Path = AUDIT) -> dict[str, Any] | None:
     """The kept audit, if it is of these annotations and this checkpoint."""
     return _kept(path, annotations_sha256=annotations_sha256, checkpoint_sha256=checkpoint_sha256)
+
+
+def recorded_comparisons(annotations_sha256: str, recipe_sha256: str, path: Path = COMPARISONS) -> dict[str, Any]:
+    """The kept comparisons that were measured on these annotations and change this recipe."""
+    rows: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {
+        name: row
+        for name, row in rows.items()
+        if (row["annotations_sha256"], row["changed_recipe_sha256"]) == (annotations_sha256, recipe_sha256)
+    }
 
 
 def _kept(path: Path, **digests: str) -> dict[str, Any] | None:
@@ -235,9 +259,9 @@ def main(
     if found is None:
         raise TrainingError(f"{EVALUATION}: no cross-validation of this checkpoint's annotations and recipe; run training.evaluate first")
     audited = recorded_audit(metrics["annotations_sha256"], Checkpoint.load(model).digest)
-    write(
-        model, {**metrics, "cross_validation": found, "audit": audited}, Recipe.load(model / "recipe.toml"), Codebook.load(model / CODEBOOK)
-    )
+    compared = recorded_comparisons(metrics["annotations_sha256"], metrics["recipe_sha256"])
+    measured = {"cross_validation": found, "audit": audited, "comparisons": compared}
+    write(model, {**metrics, **measured}, Recipe.load(model / "recipe.toml"), Codebook.load(model / CODEBOOK))
     print(f"wrote {model / 'README.md'}")
 
 

@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 
 from training.annotations import Annotations
+from training.card import COMPARED, COMPARISONS
 from training.commands import ANNOTATIONS, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
 from training.evaluate import article_groups, fold_ids, hold_out, predict_unseen, score
 from training.examples import Labels, Passage, gold_passages
@@ -23,8 +24,6 @@ from training.recipe import Recipe
 from training.stages import Corpora
 
 ROWS = ROOT / "training" / "comparisons.toml"
-MEASURED = ROOT / "training" / "comparisons.json"
-KINDS = ("all", "op-ed")
 BLOCK = 5  # sentences
 
 Parts = tuple[list[Passage], list[Passage], list[Passage]]  # to train on, to calibrate on, to test on
@@ -110,7 +109,7 @@ def measure(
     found = predict_unseen(train, validation, test, loaded, own, annotations.codebook, scratch=work, title=name)
     kinds = np.array([annotations.articles[gold.article].kind for gold in found.gold])
     truth, scores = Labels.of(found.gold, annotations.codebook), {}
-    for kind in KINDS:
+    for kind in COMPARED:
         mask = np.ones(len(kinds), dtype=bool) if kind == "all" else kinds == kind
         if mask.any():
             scores[kind] = {
@@ -120,6 +119,7 @@ def measure(
     return {
         "annotations_sha256": annotations.digest,
         "recipe_sha256": own.digest,
+        "changed_recipe_sha256": recipe.digest,
         "split": row.get("split", "first fold"),
         "train_sentences": sum(len(passage.texts) for passage in train),
         "scores": scores,
@@ -133,7 +133,7 @@ def table(measured: dict[str, Any]) -> Table:
         found.add_column(name, justify="left" if name in ("row", "tested on") else "right")
     for name, row in measured.items():
         cells = []
-        for kind in KINDS:
+        for kind in COMPARED:
             s = row["scores"].get(kind)
             cells += (
                 [str(s["sentences"]), *(f"{s[f'{head}_macro']:.2f}" for head in ("frames", "stance", "voice"))] if s else ["0", "", "", ""]
@@ -161,12 +161,12 @@ def main(
         annotations, settings = Annotations.load(folder, texts), Recipe.load(recipe)
         for name in names:
             found = measure(name, annotations, rows[name], settings, corpora, scratch=RUNS / "compare")
-            kept = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+            kept = json.loads(COMPARISONS.read_text(encoding="utf-8")) if COMPARISONS.exists() else {}
             kept[name] = found
-            MEASURED.write_text(json.dumps({key: kept[key] for key in rows if key in kept}, indent=1) + "\n", encoding="utf-8")
-    if not MEASURED.exists():
-        raise TrainingError(f"{MEASURED}: nothing is measured yet; name a row of {ROWS}")
-    console().print(table(json.loads(MEASURED.read_text(encoding="utf-8"))))
+            COMPARISONS.write_text(json.dumps({key: kept[key] for key in rows if key in kept}, indent=1) + "\n", encoding="utf-8")
+    if not COMPARISONS.exists():
+        raise TrainingError(f"{COMPARISONS}: nothing is measured yet; name a row of {ROWS}")
+    console().print(table(json.loads(COMPARISONS.read_text(encoding="utf-8"))))
 
 
 def _parted(annotations: Annotations, groups: dict[str, str], recipe: Recipe, test: set[str], *, left_out: set[str] | None = None) -> Parts:

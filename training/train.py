@@ -6,7 +6,9 @@
 import json
 import shutil
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import typer
@@ -57,6 +59,7 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
     """Train and write a checkpoint; returns the metrics written into it."""
     console = Console(stderr=True, soft_wrap=True)
     codebook = annotations.codebook
+    ends = [("", perf_counter())]  # of each stage
     for article in annotations.missing:
         console.print(f"missing: {article.path} ({article.id}); skipped")
 
@@ -68,9 +71,12 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
     gold = gold_passages(annotations, train_ids)
     validation_set = examples(gold_passages(annotations, validation_ids), tokenizer, window=recipe.window, left_context=recipe.left_context)
 
+    ends.append(("data", perf_counter()))
+
     # fit
     work = scratch / recipe.digest[:12]
     network = train_network(gold, corpora, recipe, codebook, tokenizer, scratch=work, title="training")
+    ends.append(("fit", perf_counter()))
 
     # decide, on articles that training did not see: all of them, by cross-validation, if it was done
     values, truth = logits(network, validation_set), labels(validation_set)
@@ -78,6 +84,7 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
     calibration = Calibration.from_dict(crossed["calibration"]) if crossed else calibrate(values, truth, codebook)
     validated = read_logits(values, codebook, calibration)
     assert validated.probabilities is not None
+    ends.append(("decide", perf_counter()))
 
     # save
     new = output.with_name(output.name + ".new")
@@ -109,6 +116,8 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
     write(new, metrics, recipe, codebook)
     replace_folder(new, output)
     shutil.rmtree(work, ignore_errors=True)
+    ends.append(("export", perf_counter()))
+    print("took: " + ", ".join(f"{name} {(end - start) / 60:.1f} min" for (_, start), (name, end) in pairwise(ends)))
     print(f"wrote {output}")
     return metrics
 
@@ -145,7 +154,7 @@ def go_on(
     require_agreement(same)
     metrics = json.loads((start / "metrics.json").read_text(encoding="utf-8"))
     metrics |= {"int8_and_torch_same_labels": same, "warm_start": record(found, checkpoint)}
-    metrics |= {"cross_validation": None, "audit": None}  # those were measured on the network before
+    metrics |= {"cross_validation": None, "audit": None, "comparisons": None}  # those were measured on the network before
     metrics["validation"]["score"] = asdict(found.score)
     metrics["validation"].pop("calibration_error", None)
     write(new, metrics, recipe, checkpoint.codebook)
