@@ -19,6 +19,7 @@ from training.epochs import epochs, opposed, unrelated
 from training.evaluate import tokenizer_text
 from training.examples import UNKNOWN, Labels, Passage, gold_passages
 from training.recipe import Recipe
+from training.targets import Wordings
 
 BOOK = Codebook.parse(CODEBOOK)
 PAGE = "Open the harbour now. It would be a danger."
@@ -67,35 +68,20 @@ def test_stance_pairs_leave_frames_and_voice_unjudged(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"text": f"Argument {i}.", "target": "We should ban whaling", "stance": ("favor", "against")[i % 2]} for i in range(11)
     ]
-    found = pairs.load(write_lines(tmp_path / "p.jsonl", [*rows, {**rows[0], "stance": "unsure"}]), BOOK, seed=1)
-    assert [len(part.texts) for part in found] == [8, 3]
+    found = pairs.load(write_lines(tmp_path / "p.jsonl", [*rows, {**rows[0], "stance": "unsure"}]), BOOK)
     assert np.isnan(found[0].labels.frames).all()
-    assert (found[0].labels.voice == UNKNOWN).all()
-    stances = {text: int(stance) for part in found for text, stance in zip(part.texts, part.labels.stance, strict=True)}
-    assert stances == {f"Argument {i}.": i % 2 for i in range(11)}
-    assert found[0].opposites == ("We should not ban whaling",)
-
-
-@pytest.mark.parametrize(
-    ("target", "other"),
-    [
-        ("We should not ban it", "We should ban it"),
-        ("Abortion should be legal", "Abortion should not be legal"),
-        ("The sky is blue", "The sky is not blue"),
-        ("would abolish the monarchy", "would not abolish the monarchy"),
-        ("Whaling", ""),
-    ],
-)
-def test_the_opposite_of_a_pairs_target(target: str, other: str) -> None:
-    assert pairs.opposite(target) == other
+    assert found[0].labels.voice.tolist() == [UNKNOWN]
+    assert [(part.texts, part.target, part.labels.stance.tolist()) for part in found] == [
+        ((f"Argument {i}.",), "We should ban whaling", [i % 2]) for i in range(11)
+    ]
 
 
 def test_a_broken_pair_is_named(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "p.jsonl", [{"text": "a", "target": "b", "stance": "favor"}, {"text": "a", "stance": "favor"}])
     with pytest.raises(TrainingError, match=r"p\.jsonl:2: not a stance pair"):
-        pairs.load(path, BOOK, seed=1)
+        pairs.load(path, BOOK)
     with pytest.raises(TrainingError, match=r"none\.jsonl: cannot be read"):
-        pairs.load(tmp_path / "none.jsonl", BOOK, seed=1)
+        pairs.load(tmp_path / "none.jsonl", BOOK)
 
 
 def taught_row(**changes: object) -> dict[str, object]:
@@ -132,10 +118,38 @@ def test_a_label_that_the_codebook_does_not_have_is_refused(tmp_path: Path) -> N
         taught.load(write_lines(tmp_path / "taught.jsonl", [taught_row(sentences=sentences)]), pages, BOOK)
 
 
-def test_a_recipe_that_needs_corpora_says_so(tiny_recipe: Recipe) -> None:
-    assert stages.Corpora.load(tiny_recipe, BOOK, None) == stages.Corpora()
+def twin_row(**changes: object) -> dict[str, object]:
+    sentences = [{"text": "Open it.", "frames": [], "stance": "favor", "voice": "author"}]
+    return {"id": "1a", "kind": "letter", "coder": "c", "coder_kind": "machine", "sentences": sentences, **changes}
+
+
+def test_twins_are_towards_the_default_target_unless_they_name_another(tmp_path: Path) -> None:
+    wordings = Wordings(training_opposites={BOOK.default_target: ("shutting it",)})
+    path = write_lines(tmp_path / "twins.jsonl", [twin_row(), twin_row(target="a toll", opposite="no toll")])
+    one, two = taught.load_twins(path, BOOK, wordings)
+    assert (one.texts, one.target, one.opposites) == (("Open it.",), BOOK.default_target, ("shutting it",))
+    assert (two.target, two.opposites, two.labels.stance.tolist()) == ("a toll", ("no toll",), [0])
+
+
+def test_each_epoch_shows_the_twins(tiny_corpus: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("codebook.toml", "codes.jsonl", "gold.jsonl", "articles.jsonl", "written"):
+        (tmp_path / name).symlink_to(tiny_corpus / name)
+    annotations = Annotations.load(tmp_path, None)
+    recipe = dataclasses.replace(tiny_recipe, twins=True)
+    assert stages.Corpora.load(recipe, annotations, None) == stages.Corpora()
+    write_lines(tmp_path / "twins.jsonl", [twin_row(), twin_row()])
+    corpora = stages.Corpora.load(recipe, annotations, None)
+    shown = []
+    monkeypatch.setattr(stages, "fit", lambda network, epochs, *args, **kwargs: shown.extend(epochs))
+    stages.train_network([], corpora, recipe, BOOK, tokenizer_from(tokenizer_text(recipe)), scratch=tmp_path, title="one")
+    assert [sum(len(example.labels.stance) for example in epoch) for epoch in shown] == [2] * recipe.epochs
+
+
+def test_a_recipe_that_needs_corpora_says_so(tiny_corpus: Path, tiny_recipe: Recipe) -> None:
+    annotations = Annotations.load(tiny_corpus, None)
+    assert stages.Corpora.load(tiny_recipe, annotations, None) == stages.Corpora()
     with pytest.raises(TrainingError, match="name their folder with --corpora"):
-        stages.Corpora.load(dataclasses.replace(tiny_recipe, pair_epochs=1), BOOK, None)
+        stages.Corpora.load(dataclasses.replace(tiny_recipe, pair_epochs=1), annotations, None)
 
 
 def test_the_pairs_teach_stance_before_the_articles_do(
@@ -149,7 +163,7 @@ def test_the_pairs_teach_stance_before_the_articles_do(
     (tmp_path / "corpora").mkdir()
     write_lines(tmp_path / "corpora" / stages.PAIRS, rows)
     recipe = dataclasses.replace(tiny_recipe, pair_epochs=3, epochs=1)
-    corpora = stages.Corpora.load(recipe, annotations.codebook, tmp_path / "corpora")
+    corpora = stages.Corpora.load(recipe, annotations, tmp_path / "corpora")
     tokenizer = tokenizer_from(tokenizer_text(recipe))
     weights = stages.pretrained(corpora.pairs, recipe, BOOK, tokenizer, scratch=tmp_path / "runs", bar=False)
     gold = gold_passages(annotations, annotations.articles)

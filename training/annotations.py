@@ -111,6 +111,7 @@ class Annotations:
     gold: tuple[Gold, ...]
     digest: str  # sha256 over the files, so that a score can name what it was measured on
     wordings: Wordings  # of the targets
+    folder: Path
 
     @classmethod
     def load(cls, folder: Path, texts: Path | None) -> "Annotations":
@@ -141,6 +142,7 @@ class Annotations:
             tuple(row for _, row in gold),
             digest(folder),
             Wordings.load(folder / "targets.toml", codebook),
+            folder,
         )
 
     @cached_property

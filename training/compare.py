@@ -104,7 +104,7 @@ def measure(
     own = replace(recipe, **row.get("recipe", {}))
     groups = article_groups(annotations)
     train, validation, test = SPLITS[row.get("split", "first fold")](annotations, groups, own)
-    loaded = Corpora.load(own, annotations.codebook, folder)
+    loaded = Corpora.load(own, annotations, folder)
     work = scratch / own.digest[:12]
     found = predict_unseen(train, validation, test, loaded, own, annotations.codebook, scratch=work, title=name)
     kinds = np.array([annotations.articles[gold.article].kind for gold in found.gold])

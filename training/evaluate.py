@@ -411,7 +411,7 @@ def main(
     else:
         annotations = Annotations.load(folder, texts)
         settings = Recipe.load(recipe)
-        loaded = Corpora.load(settings, annotations.codebook, corpora)
+        loaded = Corpora.load(settings, annotations, corpora)
         result = evaluation(annotations, loaded, settings, RUNS / "evaluate" / settings.digest[:12], doubts_in=doubted)
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     out = console()

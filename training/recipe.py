@@ -54,10 +54,14 @@ class Recipe:
     """Share of the passages that an epoch shows towards other words for their target, in [0, 1)."""
     pair_epochs: int
     """Passes over the stance pairs before the articles; 0 for none."""
+    pair_batch: int
+    """How many stance pairs a step sees."""
     pair_learning_rate: float
     """Peak learning rate of the encoder on the stance pairs."""
     taught_share: float
     """Share of the articles that a single machine coder read that each epoch shows beside the gold, in [0, 1]; 0 for none."""
+    twins: bool
+    """Whether each epoch shows the twin passages beside the gold."""
     validation_share: float
     """Share of articles held out to choose temperatures and thresholds, in (0, 1)."""
     folds: int
@@ -74,8 +78,8 @@ class Recipe:
         shares = (self.opposite_share, self.unrelated_share, self.paraphrase_share)
         if min(shares) < 0 or sum(shares) >= 1:
             raise TrainingError("recipe: opposite_share, unrelated_share and paraphrase_share must be at least 0 and together below 1")
-        if self.folds < 2 or self.epochs < 1 or self.batch_windows < 1:
-            raise TrainingError("recipe: folds must be at least 2, epochs and batch_windows at least 1")
+        if self.folds < 2 or min(self.epochs, self.batch_windows, self.pair_batch) < 1:
+            raise TrainingError("recipe: folds must be at least 2, epochs, batch_windows and pair_batch at least 1")
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":

@@ -13,15 +13,17 @@ from tokenizers import Tokenizer
 from slant.codebook import Codebook
 from slant.network import Network
 from training import pairs, taught
-from training.commands import ANNOTATIONS, TrainingError
+from training.annotations import Annotations
+from training.commands import TrainingError
 from training.epochs import epochs
 from training.examples import Passage
 from training.fit import fit, fresh_network
 from training.recipe import Recipe
 
-PAIRS = "stance-pairs.jsonl"
+TAUGHT = "taught.jsonl"  # beside the gold
+TWINS = "twins.jsonl"
+PAIRS = "stance-pairs.jsonl"  # in the folder of corpora
 PAGES = "opinion-pages.jsonl"
-TAUGHT = ANNOTATIONS / "taught.jsonl"
 
 _NOT_A_WORD = re.compile(r"\W+")
 
@@ -32,28 +34,33 @@ class Corpora:
 
     pairs: Sequence[Passage] = ()
     taught: Sequence[Passage] = ()
+    twins: Sequence[Passage] = ()
 
     @classmethod
-    def load(cls, recipe: Recipe, codebook: Codebook, folder: Path | None) -> "Corpora":
+    def load(cls, recipe: Recipe, annotations: Annotations, folder: Path | None) -> "Corpora":
         """Read what the recipe asks for.
 
         Args:
             recipe: says what is asked for.
-            codebook: numbers the labels.
+            annotations: the corpus; taught articles and twins lie beside its gold.
             folder: holds ``stance-pairs.jsonl`` and ``opinion-pages.jsonl``.
 
         Raises:
             TrainingError: when the recipe asks for something and there is no folder.
         """
+        codebook = annotations.codebook
+        path = annotations.folder / TWINS  # a corpus may have none
+        twins = taught.load_twins(path, codebook, annotations.wordings) if recipe.twins and path.exists() else ()
         if not recipe.pair_epochs and not recipe.taught_share:
-            return cls()
+            return cls(twins=twins)
         if folder is None:
             raise TrainingError(
                 f"this recipe trains on {PAIRS} and {PAGES} too: name their folder with --corpora, or set pair_epochs = 0 and taught_share = 0 in it"
             )
         return cls(
-            pairs.load(folder / PAIRS, codebook, seed=recipe.seed) if recipe.pair_epochs else (),
-            taught.load(TAUGHT, folder / PAGES, codebook) if recipe.taught_share else (),
+            pairs.load(folder / PAIRS, codebook) if recipe.pair_epochs else (),
+            taught.load(annotations.folder / TAUGHT, folder / PAGES, codebook) if recipe.taught_share else (),
+            twins,
         )
 
 
@@ -83,7 +90,7 @@ def train_network(
     network = fresh_network(recipe, codebook)
     if corpora.pairs:
         network.load_state_dict(pretrained(corpora.pairs, recipe, codebook, tokenizer, scratch=scratch, bar=bar))
-    shown = epochs(gold, recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught)
+    shown = epochs([*gold, *corpora.twins], recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught)
     return fit(network, shown, recipe, codebook, state=scratch / f"{_NOT_A_WORD.sub('-', title)}.pt", title=title, bar=bar)
 
 
@@ -91,7 +98,7 @@ def pretrained(
     found: Sequence[Passage], recipe: Recipe, codebook: Codebook, tokenizer: Tokenizer, *, scratch: Path, bar: bool
 ) -> dict[str, torch.Tensor]:
     """The network's weights after the stance pairs; kept in the scratch folder, for the pairs are the same for every fold."""
-    own = replace(recipe, epochs=recipe.pair_epochs, learning_rate=recipe.pair_learning_rate, taught_share=0.0)
+    own = replace(recipe, epochs=recipe.pair_epochs, batch_windows=recipe.pair_batch, learning_rate=recipe.pair_learning_rate)
     shown = epochs(found, own, codebook, tokenizer, count=own.epochs)
     identity = hashlib.sha256(own.to_toml().encode() + b"".join(repr(p.texts).encode() for p in found)).hexdigest()
     kept = scratch.parent / f"pairs-{identity[:12]}.pt"

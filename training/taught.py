@@ -1,7 +1,9 @@
-"""Real articles that one machine coder read under the codebook: for training only, never for a score.
+"""What one machine coder read under the codebook: for training only, never for a score.
 
-``data/annotations/taught.jsonl`` has a line an article: which page of ``opinion-pages.jsonl`` it is (by id
+``data/annotations/taught.jsonl`` has a line a real article: which page of ``opinion-pages.jsonl`` it is (by id
 and sha256), the target and its opposite, the coder, and each sentence's offsets and codes.
+``data/annotations/twins.jsonl`` has a line a passage, written for the project and coded by its writer: twins are on
+one matter and share their words, one by a supporter of the target and one by an opponent.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ from typing import Any
 from slant.codebook import AnnotationError, Codebook, known
 from training.commands import TrainingError, json_lines
 from training.examples import Judged, Labels, Passage
+from training.targets import Wordings
 
 
 def load(path: Path, pages: Path, codebook: Codebook) -> list[Passage]:
@@ -35,13 +38,37 @@ def load(path: Path, pages: Path, codebook: Codebook) -> list[Passage]:
             raise TrainingError(
                 f"{place}: page {row['page']} has changed since it was coded (its sha256 is another); restore it, or drop the line"
             )
-        sentences = row["sentences"]
-        try:
-            labels = Labels.of([_judged(sentence, codebook, place) for sentence in sentences], codebook)
-        except AnnotationError as error:
-            raise TrainingError(str(error)) from None
-        found.append(Passage(tuple(text[s["start"] : s["end"]] for s in sentences), row["target"], labels, opposites=(row["opposite"],)))
+        sentences = tuple(text[s["start"] : s["end"]] for s in row["sentences"])
+        found.append(Passage(sentences, row["target"], _labels(row, codebook, place), opposites=(row["opposite"],)))
     return found
+
+
+def load_twins(path: Path, codebook: Codebook, wordings: Wordings) -> list[Passage]:
+    """Read the twin passages.
+
+    Args:
+        path: ``twins.jsonl``.
+        codebook: numbers the labels; its default target is that of a line without one.
+        wordings: has the opposites of the default target.
+
+    Raises:
+        TrainingError: for a file or line that cannot be read, or a label that the codebook does not have.
+    """
+    found = []
+    for place, row in json_lines(path):
+        texts = tuple(s["text"] for s in row["sentences"])
+        target = row.get("target", codebook.default_target)
+        opposites = (row["opposite"],) if "opposite" in row else wordings.training_opposites.get(target, ())
+        paraphrases = wordings.training_paraphrases.get(target, ())
+        found.append(Passage(texts, target, _labels(row, codebook, place), opposites=opposites, paraphrases=paraphrases))
+    return found
+
+
+def _labels(row: dict[str, Any], codebook: Codebook, place: str) -> Labels:
+    try:
+        return Labels.of([_judged(sentence, codebook, place) for sentence in row["sentences"]], codebook)
+    except AnnotationError as error:
+        raise TrainingError(str(error)) from None
 
 
 def _judged(sentence: dict[str, Any], codebook: Codebook, place: str) -> Judged:

@@ -52,7 +52,7 @@ def main(
         go_on(annotations, warm, add, output, accept_loss=accept_loss)
         return
     settings = Recipe.load(recipe)
-    train(annotations, Corpora.load(settings, annotations.codebook, corpora), settings, output)
+    train(annotations, Corpora.load(settings, annotations, corpora), settings, output)
 
 
 def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Path, *, scratch: Path = RUNS / "train") -> dict[str, Any]:
@@ -100,7 +100,7 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
         "training": {"articles": len(train_ids), "sentences": sum(len(passage.texts) for passage in gold)}
         | {
             name: sum(len(passage.texts) for passage in found)
-            for name, found in (("taught", corpora.taught), ("pairs", corpora.pairs))
+            for name, found in (("taught", corpora.taught), ("twins", corpora.twins), ("pairs", corpora.pairs))
             if found
         },
         "validation": {
