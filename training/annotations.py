@@ -340,15 +340,16 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
         f"{len({r.target for r in annotations.gold})} targets; digest {annotations.digest[:12]}",
         soft_wrap=True,
     )
-    if (folder / "taught.jsonl").exists():
-        rows = [row for _, row in _rows(folder / "taught.jsonl")]
-        sides = Counter(sentence["stance"] for row in rows for sentence in row["sentences"])
-        out.print(
-            f"taught, for training only: {len(rows)} articles by one {' or '.join(sorted({row['coder_kind'] for row in rows}))} coder each, "
-            f"{sides.total()} sentences ({', '.join(f'{label} {sides[label]}' for label in annotations.codebook.stance_labels)}), "
-            f"{len({row['target'] for row in rows})} targets",
-            soft_wrap=True,
-        )
+    for name, things in (("taught", "articles"), ("twins", "passages")):
+        if (folder / f"{name}.jsonl").exists():
+            rows = [row for _, row in _rows(folder / f"{name}.jsonl")]
+            sides = Counter(sentence["stance"] for row in rows for sentence in row["sentences"])
+            out.print(
+                f"{name}, for training only: {len(rows)} {things} by one {' or '.join(sorted({row['coder_kind'] for row in rows}))} coder each, "
+                f"{sides.total()} sentences ({', '.join(f'{label} {sides[label]}' for label in annotations.codebook.stance_labels)}), "
+                f"{len({row.get('target', annotations.codebook.default_target) for row in rows})} targets",
+                soft_wrap=True,
+            )
 
 
 @app.command()
