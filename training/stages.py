@@ -98,7 +98,17 @@ def pretrained(
     found: Sequence[Passage], recipe: Recipe, codebook: Codebook, tokenizer: Tokenizer, *, scratch: Path, bar: bool
 ) -> dict[str, torch.Tensor]:
     """The network's weights after the stance pairs; kept in the scratch folder, for the pairs are the same for every fold."""
-    own = replace(recipe, epochs=recipe.pair_epochs, batch_windows=recipe.pair_batch, learning_rate=recipe.pair_learning_rate)
+    own = replace(
+        recipe,
+        epochs=recipe.pair_epochs,
+        batch_windows=recipe.pair_batch,
+        learning_rate=recipe.pair_learning_rate,
+        opposite_share=0.0,
+        unrelated_share=0.0,
+        paraphrase_share=0.0,
+        taught_share=0.0,
+        twins=False,
+    )
     shown = epochs(found, own, codebook, tokenizer, count=own.epochs)
     identity = hashlib.sha256(own.to_toml().encode() + b"".join(repr(p.texts).encode() for p in found)).hexdigest()
     kept = scratch.parent / f"pairs-{identity[:12]}.pt"
