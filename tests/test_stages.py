@@ -165,10 +165,10 @@ def test_the_pairs_teach_stance_before_the_articles_do(
     recipe = dataclasses.replace(tiny_recipe, pair_epochs=3, epochs=1)
     corpora = stages.Corpora.load(recipe, annotations, tmp_path / "corpora")
     tokenizer = tokenizer_from(tokenizer_text(recipe))
-    weights = stages.pretrained(corpora.pairs, recipe, BOOK, tokenizer, scratch=tmp_path / "runs", bar=False)
+    weights = stages.pretrained(corpora.pairs, recipe, BOOK, tokenizer, scratch=tmp_path / "runs" / "train" / "recipe", bar=False)
     gold = gold_passages(annotations, annotations.articles)
-    stages.train_network(gold, corpora, recipe, BOOK, tokenizer, scratch=tmp_path / "runs", title="one", bar=False)
-    assert len(list(tmp_path.glob("pairs-*.pt"))) == 1
+    stages.train_network(gold, corpora, recipe, BOOK, tokenizer, scratch=tmp_path / "runs" / "evaluate" / "recipe", title="one", bar=False)
+    assert len(list(tmp_path.glob("runs/pairs-*.pt"))) == 1
     monkeypatch.setattr(stages, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
-    again = stages.pretrained(corpora.pairs, recipe, BOOK, tokenizer, scratch=tmp_path / "runs", bar=False)
+    again = stages.pretrained(corpora.pairs, recipe, BOOK, tokenizer, scratch=tmp_path / "runs" / "train" / "recipe", bar=False)
     assert all(torch.equal(weights[name], again[name]) for name in weights)

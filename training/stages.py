@@ -97,7 +97,7 @@ def train_network(
 def pretrained(
     found: Sequence[Passage], recipe: Recipe, codebook: Codebook, tokenizer: Tokenizer, *, scratch: Path, bar: bool
 ) -> dict[str, torch.Tensor]:
-    """The network's weights after the stance pairs; kept in the scratch folder, for the pairs are the same for every fold."""
+    """The network's weights after the stance pairs; kept two folders above the scratch, for every fold and every command starts from the same."""
     own = replace(
         recipe,
         epochs=recipe.pair_epochs,
@@ -111,7 +111,7 @@ def pretrained(
     )
     shown = epochs(found, own, codebook, tokenizer, count=own.epochs)
     identity = hashlib.sha256(own.to_toml().encode() + b"".join(repr(p.texts).encode() for p in found)).hexdigest()
-    kept = scratch.parent / f"pairs-{identity[:12]}.pt"
+    kept = scratch.parents[1] / f"pairs-{identity[:12]}.pt"
     if not kept.exists():
         network = fit(fresh_network(own, codebook), shown, own, codebook, state=scratch / "pairs.pt", title="stance pairs", bar=bar)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}")
