@@ -122,6 +122,7 @@ def tiny_recipe(tiny_base: Path) -> Recipe:
         unrelated_share=0.0,
         paraphrase_share=0.0,
         pair_epochs=0,
+        pairs_per_target=1000,
         pair_batch=8,
         pair_learning_rate=3e-3,
         taught_share=0.0,

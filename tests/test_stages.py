@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from slant.codebook import Codebook
+from slant.codebook import AnnotationError, Codebook
 from slant.windows import tokenizer_from
 from tests.conftest import CODEBOOK, TARGET
 from training import pairs, stages, taught
@@ -66,22 +66,22 @@ def test_an_epoch_shows_every_passage_once_and_the_shares_are_kept(tiny_recipe: 
 
 def test_stance_pairs_leave_frames_and_voice_unjudged(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
-        {"text": f"Argument {i}.", "target": "We should ban whaling", "stance": ("favor", "against")[i % 2]} for i in range(11)
+        {"text": f"Argument {i}.", "target": "We should ban whaling", "stance": ("favor", "against")[i % 2]} for i in range(10)
     ]
-    found = pairs.load(write_lines(tmp_path / "p.jsonl", [*rows, {**rows[0], "stance": "unsure"}]), BOOK)
+    found = pairs.load(write_lines(tmp_path / "p.jsonl", [*rows, {**rows[0], "stance": "unsure"}]), BOOK, most=10)
     assert np.isnan(found[0].labels.frames).all()
     assert found[0].labels.voice.tolist() == [UNKNOWN]
     assert [(part.texts, part.target, part.labels.stance.tolist()) for part in found] == [
-        ((f"Argument {i}.",), "We should ban whaling", [i % 2]) for i in range(11)
+        ((f"Argument {i}.",), "We should ban whaling", [i % 2]) for i in range(10)
     ]
 
 
 def test_a_broken_pair_is_named(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "p.jsonl", [{"text": "a", "target": "b", "stance": "favor"}, {"text": "a", "stance": "favor"}])
-    with pytest.raises(TrainingError, match=r"p\.jsonl:2: not a stance pair"):
-        pairs.load(path, BOOK)
-    with pytest.raises(TrainingError, match=r"none\.jsonl: cannot be read"):
-        pairs.load(tmp_path / "none.jsonl", BOOK)
+    with pytest.raises(TrainingError, match=r"p\.jsonl line 2: not a stance pair"):
+        pairs.load(path, BOOK, most=9)
+    with pytest.raises(AnnotationError, match=r"none\.jsonl: cannot be read"):
+        pairs.load(tmp_path / "none.jsonl", BOOK, most=9)
 
 
 def taught_row(**changes: object) -> dict[str, object]:
@@ -107,14 +107,14 @@ def test_taught_articles_are_read_from_offsets(tmp_path: Path) -> None:
 
 def test_a_taught_article_whose_text_changed_is_refused(tmp_path: Path) -> None:
     pages = write_lines(tmp_path / "pages.jsonl", [{"id": "p1", "text": PAGE + "!"}])
-    with pytest.raises(TrainingError, match=r"taught\.jsonl:1: page p1 has changed since it was coded"):
+    with pytest.raises(TrainingError, match=r"taught\.jsonl line 1: page p1 has changed since it was coded"):
         taught.load(write_lines(tmp_path / "taught.jsonl", [taught_row()]), pages, BOOK)
 
 
 def test_a_label_that_the_codebook_does_not_have_is_refused(tmp_path: Path) -> None:
     pages = write_lines(tmp_path / "pages.jsonl", [{"id": "p1", "text": PAGE}])
     sentences = [{"start": 0, "end": 4, "frames": [], "stance": "sideways", "voice": "author"}]
-    with pytest.raises(TrainingError, match=r"taught\.jsonl:1: .*sideways"):
+    with pytest.raises(TrainingError, match=r"taught\.jsonl line 1: .*sideways"):
         taught.load(write_lines(tmp_path / "taught.jsonl", [taught_row(sentences=sentences)]), pages, BOOK)
 
 

@@ -98,9 +98,9 @@ def test_new_sentences_are_read_beside_their_neighbours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stance": "sideways"}, r"new\.jsonl:1: stance 'sideways' is not in the codebook"),
-        ({"frames": None}, r"new\.jsonl:1: not a coded sentence"),
-        ({"sentence": "first"}, r"new\.jsonl:1: not a coded sentence"),
+        ({"stance": "sideways"}, r"new\.jsonl line 1: stance 'sideways' is not in the codebook"),
+        ({"frames": None}, r"new\.jsonl line 1: not a coded sentence"),
+        ({"sentence": "first"}, r"new\.jsonl line 1: not a coded sentence"),
     ],
 )
 def test_a_broken_new_sentence_is_named(changes: dict[str, object], message: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from itertools import combinations
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from slant.article import PARTS, Part
 from slant.codebook import AnnotationError, Codebook, known
-from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, run
+from training.commands import ANNOTATIONS, FolderOption, TextsOption, console, json_lines, run
 from training.targets import Wordings
 
 Origin = Literal["written", "third-party"]
@@ -126,7 +126,7 @@ class Annotations:
         """
         codebook = Codebook.load(folder / "codebook.toml")
         articles: dict[str, AnnotatedArticle] = {}
-        for place, row in _rows(folder / "articles.jsonl"):
+        for place, row in json_lines(folder / "articles.jsonl"):
             article = _article(row, place, codebook, folder, texts)
             if article.id in articles:
                 raise AnnotationError(f"{place}: article '{article.id}' is listed twice; give each article an id of its own")
@@ -185,27 +185,11 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, start=1):
-        place = f"{path} line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise AnnotationError(f"{place}: not JSON ({error}); each line is one object") from None
-        if not isinstance(row, dict):
-            raise AnnotationError(f"{place}: '{line[:40]}' is no object; each line is one object")
-        yield place, row
-
-
 Row = TypeVar("Row")
 
 
 def _read(path: Path, parse: Callable[[dict[str, Any], str], Row]) -> list[tuple[str, Row]]:
-    return [(place, parse(row, place)) for place, row in _rows(path)]
+    return [(place, parse(row, place)) for place, row in json_lines(path)]
 
 
 def _take(row: dict[str, Any], place: str, record: type, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -342,7 +326,7 @@ def check(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None) -> None
     )
     for name, things in (("taught", "articles"), ("twins", "passages")):
         if (folder / f"{name}.jsonl").exists():
-            rows = [row for _, row in _rows(folder / f"{name}.jsonl")]
+            rows = [row for _, row in json_lines(folder / f"{name}.jsonl")]
             sides = Counter(sentence["stance"] for row in rows for sentence in row["sentences"])
             out.print(
                 f"{name}, for training only: {len(rows)} {things} by one {' or '.join(sorted({row['coder_kind'] for row in rows}))} coder each, "

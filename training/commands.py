@@ -34,21 +34,24 @@ class TrainingError(ValueError):
     """Training cannot go on: says what is wrong and the way out."""
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """The rows of a JSONL file, each with its place (file:line).
+def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a JSONL file, each with its place (file and line).
 
     Raises:
-        TrainingError: for a file that cannot be read or a line that is not JSON.
+        AnnotationError: for a file that cannot be read or a line that is no JSON object.
     """
     number = 0
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                yield f"{path}:{number}", json.loads(line)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise TrainingError(f"{path}:{number}: not JSON ({error})") from None
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise AnnotationError(f"{path} line {number}: '{line[:40].strip()}' is no object; each line is one object")
+                yield f"{path} line {number}", row
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnnotationError(f"{path}: cannot be read ({error})") from None
+    except json.JSONDecodeError as error:
+        raise AnnotationError(f"{path} line {number}: not JSON ({error}); each line is one object") from None
 
 
 def console() -> Console:

@@ -54,6 +54,8 @@ class Recipe:
     """Share of the passages that an epoch shows towards other words for their target, in [0, 1)."""
     pair_epochs: int
     """Passes over the stance pairs before the articles; 0 for none."""
+    pairs_per_target: int
+    """How many stance pairs of a target are trained on at most."""
     pair_batch: int
     """How many stance pairs a step sees."""
     pair_learning_rate: float

@@ -58,7 +58,7 @@ class Corpora:
                 f"this recipe trains on {PAIRS} and {PAGES} too: name their folder with --corpora, or set pair_epochs = 0 and taught_share = 0 in it"
             )
         return cls(
-            pairs.load(folder / PAIRS, codebook) if recipe.pair_epochs else (),
+            pairs.load(folder / PAIRS, codebook, most=recipe.pairs_per_target) if recipe.pair_epochs else (),
             taught.load(annotations.folder / TAUGHT, folder / PAGES, codebook) if recipe.taught_share else (),
             twins,
         )

@@ -87,12 +87,12 @@ def read_added(path: Path, codebook: Codebook) -> tuple[list[Passage], dict[str,
         raise TrainingError(f"{path}: no coded sentence in it")
     rows.sort(key=lambda row: row[0])
     runs: list[list[tuple[tuple[str, str, int], str, Judged]]] = []
-    for row in rows:
-        article, target, number = row[0]
+    for coded in rows:
+        article, target, number = coded[0]
         if runs and runs[-1][-1][0] == (article, target, number - 1):
-            runs[-1].append(row)
+            runs[-1].append(coded)
         else:
-            runs.append([row])
+            runs.append([coded])
     passages = [
         Passage(tuple(text for _, text, _ in part), part[0][0][1], Labels.of([judged for _, _, judged in part], codebook)) for part in runs
     ]
