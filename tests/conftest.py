@@ -126,7 +126,7 @@ def tiny_recipe(tiny_base: Path) -> Recipe:
         pair_batch=8,
         pair_learning_rate=3e-3,
         taught_share=0.0,
-        twins=False,
+        twin_share=0.0,
         validation_share=0.2,
         folds=2,
         seed=1,

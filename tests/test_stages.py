@@ -131,18 +131,20 @@ def test_twins_are_towards_the_default_target_unless_they_name_another(tmp_path:
     assert (two.target, two.opposites, two.labels.stance.tolist()) == ("a toll", ("no toll",), [0])
 
 
-def test_each_epoch_shows_the_twins(tiny_corpus: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_epoch_shows_its_share_of_the_twins(
+    tiny_corpus: Path, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("codebook.toml", "codes.jsonl", "gold.jsonl", "articles.jsonl", "written"):
         (tmp_path / name).symlink_to(tiny_corpus / name)
     annotations = Annotations.load(tmp_path, None)
-    recipe = dataclasses.replace(tiny_recipe, twins=True)
+    recipe = dataclasses.replace(tiny_recipe, twin_share=0.5)
     assert stages.Corpora.load(recipe, annotations, None) == stages.Corpora()
     write_lines(tmp_path / "twins.jsonl", [twin_row(), twin_row()])
     corpora = stages.Corpora.load(recipe, annotations, None)
     shown = []
     monkeypatch.setattr(stages, "fit", lambda network, epochs, *args, **kwargs: shown.extend(epochs))
     stages.train_network([], corpora, recipe, BOOK, tokenizer_from(tokenizer_text(recipe)), scratch=tmp_path, title="one")
-    assert [sum(len(example.labels.stance) for example in epoch) for epoch in shown] == [2] * recipe.epochs
+    assert [sum(len(example.labels.stance) for example in epoch) for epoch in shown] == [1] * recipe.epochs
 
 
 def test_a_recipe_that_needs_corpora_says_so(tiny_corpus: Path, tiny_recipe: Recipe) -> None:

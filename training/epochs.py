@@ -15,22 +15,27 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 
 
 def epochs(
-    passages: Sequence[Passage], recipe: Recipe, codebook: Codebook, tokenizer: Tokenizer, *, count: int, taught: Sequence[Passage] = ()
+    passages: Sequence[Passage],
+    recipe: Recipe,
+    codebook: Codebook,
+    tokenizer: Tokenizer,
+    *,
+    count: int,
+    taught: Sequence[Passage] = (),
+    twins: Sequence[Passage] = (),
 ) -> list[list[Example]]:
-    """Pack the passages for each epoch, and a share ``taught_share`` of the taught ones, each epoch another.
+    """Pack the passages for each epoch, and shares ``taught_share`` and ``twin_share`` of the others, each epoch another.
 
     A share ``paraphrase_share`` of the passages is read towards other words for its target, if any are known;
     a share ``opposite_share`` is read towards the opposite of its target, with favor and
     against changed about; a share ``unrelated_share`` towards a target of other passages that has no word
     in common with its own, with every stance neutral. Frames and voices stay. So the target has to be read.
     """
-    targets = sorted({passage.target for passage in [*passages, *taught]})
-    order = np.random.default_rng(recipe.seed).permutation(len(taught))
-    each = round(len(taught) * recipe.taught_share)
+    targets = sorted({passage.target for passage in [*passages, *taught, *twins]})
     found = []
     for epoch in range(count):
         rng = np.random.default_rng([recipe.seed, epoch, len(passages)])
-        chosen = [taught[i] for i in np.roll(order, -epoch * each)[:each]]
+        chosen = [*_share(taught, recipe.taught_share, recipe.seed, epoch), *_share(twins, recipe.twin_share, recipe.seed, epoch)]
         shown = []
         for passage in [*passages, *chosen]:
             draw = rng.random()
@@ -71,3 +76,10 @@ def unrelated(passage: Passage, target: str, codebook: Codebook) -> Passage:
     return replace(
         passage, target=target, opposites=(), labels=replace(passage.labels, stance=np.where(stance == UNKNOWN, UNKNOWN, neutral))
     )
+
+
+def _share(passages: Sequence[Passage], share: float, seed: int, epoch: int) -> list[Passage]:
+    """An epoch's share of the passages: each is shown once before any is shown again."""
+    order = np.random.default_rng(seed).permutation(len(passages))
+    each = round(len(passages) * share)
+    return [passages[i] for i in np.roll(order, -epoch * each)[:each]]

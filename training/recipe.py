@@ -62,8 +62,8 @@ class Recipe:
     """Peak learning rate of the encoder on the stance pairs."""
     taught_share: float
     """Share of the articles that a single machine coder read that each epoch shows beside the gold, in [0, 1]; 0 for none."""
-    twins: bool
-    """Whether each epoch shows the twin passages beside the gold."""
+    twin_share: float
+    """Share of the twin passages that each epoch shows beside the gold, in [0, 1]; 0 for none."""
     validation_share: float
     """Share of articles held out to choose temperatures and thresholds, in (0, 1)."""
     folds: int

@@ -50,7 +50,7 @@ class Corpora:
         """
         codebook = annotations.codebook
         path = annotations.folder / TWINS  # a corpus may have none
-        twins = taught.load_twins(path, codebook, annotations.wordings) if recipe.twins and path.exists() else ()
+        twins = taught.load_twins(path, codebook, annotations.wordings) if recipe.twin_share and path.exists() else ()
         if not recipe.pair_epochs and not recipe.taught_share:
             return cls(twins=twins)
         if folder is None:
@@ -90,7 +90,7 @@ def train_network(
     network = fresh_network(recipe, codebook)
     if corpora.pairs:
         network.load_state_dict(pretrained(corpora.pairs, recipe, codebook, tokenizer, scratch=scratch, bar=bar))
-    shown = epochs([*gold, *corpora.twins], recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught)
+    shown = epochs(gold, recipe, codebook, tokenizer, count=recipe.epochs, taught=corpora.taught, twins=corpora.twins)
     return fit(network, shown, recipe, codebook, state=scratch / f"{_NOT_A_WORD.sub('-', title)}.pt", title=title, bar=bar)
 
 
@@ -107,7 +107,7 @@ def pretrained(
         unrelated_share=0.0,
         paraphrase_share=0.0,
         taught_share=0.0,
-        twins=False,
+        twin_share=0.0,
     )
     shown = epochs(found, own, codebook, tokenizer, count=own.epochs)
     identity = hashlib.sha256(own.to_toml().encode() + b"".join(repr(p.texts).encode() for p in found)).hexdigest()
