@@ -5,12 +5,11 @@
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +18,6 @@ import numpy as np
 import onnx
 import torch
 import typer
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -30,14 +27,17 @@ from slant.checkpoint import CODEBOOK, CONFIG, ONNX, TOKENIZER, WEIGHTS, Calibra
 from slant.codebook import Codebook
 from slant.network import Network
 from slant.reader import load
+from slant.windows import Window, tokenizer_from
 from training.annotations import Annotations
 from training.commands import ANNOTATIONS, MODEL, FolderOption, TextsOption, TrainingError, run
+from training.evaluate import held_out
+from training.examples import examples, gold_passages
+from training.int8 import int8
 from training.recipe import Recipe
 
 LEAST_AGREEMENT = 0.98  # share of validation sentences on which int8 and torch must give the same labels
 OPSET = 18
-BLOCK = 64  # weights, or activations, that share a scale
-INT8_ACTIVATIONS = 4  # onnxruntime's accuracy level
+SEEN = 100  # windows on which the int8 form is fitted
 ModelOption = Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The checkpoint.")]
 
 
@@ -60,14 +60,18 @@ def export(
     codebook: Codebook,
     calibration: Calibration,
     tokenizer: str,
+    windows: Sequence[Window],
     folder: Path,
 ) -> None:
-    """Write the checkpoint's weights, graph, tokenizer, configuration, codebook and recipe into a folder."""
+    """Write the checkpoint's weights, graph, tokenizer, configuration, codebook and recipe into a folder.
+
+    The int8 form is fitted on the windows (``some_windows``); their labels are not looked at.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     half = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
     network.load_state_dict({name: tensor.float() for name, tensor in half.items()})  # both forms start from the same numbers
     save_file(half, folder / WEIGHTS)
-    _export_onnx(network.eval(), folder / ONNX)
+    _export_onnx(network.eval(), windows, folder / ONNX)
     (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
     (folder / CODEBOOK).write_text(codebook.source, encoding="utf-8")
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
@@ -84,30 +88,36 @@ def trained_network(checkpoint: Checkpoint) -> Network:
     return network
 
 
-def _export_onnx(network: Network, path: Path) -> None:
-    logging.getLogger("onnxruntime").setLevel(logging.ERROR)  # it tells of every node
+def some_windows(annotations: Annotations, articles: Collection[str], tokenizer: str, *, window: int, left_context: int) -> list[Window]:
+    """Take about ``SEEN`` windows evenly from the articles, to fit the int8 form on: always the same ones."""
+    found = examples(gold_passages(annotations, articles), tokenizer_from(tokenizer), window=window, left_context=left_context)
+    return [example.window for example in found[:: max(len(found) // SEEN, 1)]]
+
+
+def _export_onnx(network: Network, windows: Sequence[Window], path: Path) -> None:
     ids = torch.randint(5, 100, (1, 24))
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = Path(scratch) / "float.onnx"
+        traced = Path(scratch) / "traced.onnx"
         torch.onnx.export(
-            _Graph(network),
+            _Graph(int8(network, [window.ids for window in windows])),
             (ids,),
-            str(whole),
+            str(traced),
             input_names=["ids"],
             output_names=["token_logits"],
             dynamic_axes={"ids": {1: "tokens"}, "token_logits": {1: "tokens"}},
             opset_version=OPSET,
+            custom_opsets={"com.microsoft": 1},
             dynamo=False,
         )
-        # int8 weights in blocks with int8 activations in blocks. A scale for each whole activation tensor, as
-        # quantize_dynamic has for a matrix product, is up to twice as fast, but what comes out of the GELU has outliers
-        # that it cannot hold: benchmarks/README.md has the table of what was tried
-        embedded = Path(scratch) / "embedded.onnx"
-        quantize_dynamic(whole, embedded, weight_type=QuantType.QInt8, op_types_to_quantize=["Gather"])
-        quantizer = MatMulNBitsQuantizer(onnx.load(embedded), bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS)
-        quantizer.process()
-        quantizer.model.save_model_to_file(str(path), False)
+        model = onnx.load(traced)
+    # onnxruntime would fuse an Add before a layer norm into a node that takes six times as long as both; Sum it leaves alone
+    makers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        maker = makers.get(node.input[0]) if node.op_type == "LayerNormalization" else None
+        if maker is not None and maker.op_type == "Add":
+            maker.op_type = "Sum"
+    onnx.save(model, path)
 
 
 def agreement(folder: Path, annotations: Annotations, articles: Sequence[str]) -> dict[str, float]:
@@ -168,7 +178,10 @@ def main(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None, model: M
     new = model.with_name(model.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(model, new)
-    _export_onnx(network.eval(), new / ONNX)
+    seen = set(annotations.articles) - set(held_out(annotations, model))  # as in training
+    source = checkpoint.read(TOKENIZER).decode()
+    windows = some_windows(annotations, seen, source, window=checkpoint.window, left_context=checkpoint.left_context)
+    _export_onnx(network.eval(), windows, new / ONNX)
     digests = {**checkpoint.digests, ONNX: hashlib.sha256((new / ONNX).read_bytes()).hexdigest()}
     (new / CONFIG).write_text(json.dumps(replace(checkpoint, digests=digests).config(), indent=2) + "\n", encoding="utf-8")
     same = agreement(new, annotations, list(annotations.articles))

@@ -22,7 +22,7 @@ from training.card import recorded, write
 from training.commands import ANNOTATIONS, MODEL, ROOT, RUNS, CorporaOption, FolderOption, TextsOption, TrainingError, console, run
 from training.evaluate import article_groups, calibration_errors, held_out, hold_out, read_logits, score, tokenizer_text
 from training.examples import examples, gold_passages
-from training.export import agreement, export, replace_folder, require_agreement, trained_network
+from training.export import agreement, export, replace_folder, require_agreement, some_windows, trained_network
 from training.fit import labels, logits
 from training.recipe import Recipe
 from training.stages import Corpora, train_network
@@ -89,7 +89,8 @@ def train(annotations: Annotations, corpora: Corpora, recipe: Recipe, output: Pa
     # save
     new = output.with_name(output.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
-    export(network, recipe, codebook, calibration, source, new)
+    seen = some_windows(annotations, train_ids, source, window=recipe.window, left_context=recipe.left_context)
+    export(network, recipe, codebook, calibration, source, seen, new)
     same = agreement(new, annotations, validation_ids)
     print("int8 and torch give the same labels on: " + ", ".join(f"{name} {share:.1%}" for name, share in same.items()))
     require_agreement(same)
@@ -149,8 +150,13 @@ def go_on(
     new = output.with_name(output.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     recipe = Recipe.load(start / "recipe.toml")
-    export(network, recipe, checkpoint.codebook, checkpoint.calibration, checkpoint.read(TOKENIZER).decode(), new)
-    same = agreement(new, annotations, held_out(annotations, start))
+    unseen = held_out(annotations, start)
+    source = checkpoint.read(TOKENIZER).decode()
+    seen = some_windows(
+        annotations, set(annotations.articles) - set(unseen), source, window=recipe.window, left_context=recipe.left_context
+    )
+    export(network, recipe, checkpoint.codebook, checkpoint.calibration, source, seen, new)
+    same = agreement(new, annotations, unseen)
     require_agreement(same)
     metrics = json.loads((start / "metrics.json").read_text(encoding="utf-8"))
     metrics |= {"int8_and_torch_same_labels": same, "warm_start": record(found, checkpoint)}
