@@ -39,9 +39,9 @@ def epochs(
         shown = []
         for passage in [*passages, *chosen]:
             draw = rng.random()
-            if draw < recipe.unrelated_share:
+            if draw < recipe.unrelated_share and not passage.sides_only:
                 shown.append(unrelated(passage, targets[rng.integers(len(targets))], codebook))
-            elif draw < recipe.unrelated_share + recipe.opposite_share:
+            elif recipe.unrelated_share <= draw < recipe.unrelated_share + recipe.opposite_share:
                 shown.append(opposed(passage, int(rng.integers(1 << 30)), codebook))
             elif draw < recipe.unrelated_share + recipe.opposite_share + recipe.paraphrase_share and passage.paraphrases:
                 shown.append(replace(passage, target=passage.paraphrases[rng.integers(len(passage.paraphrases))]))

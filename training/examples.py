@@ -62,6 +62,7 @@ class Passage:
     gold: tuple[Gold, ...] = ()  # the rows that the labels are of, if they are gold
     opposites: tuple[str, ...] = ()  # targets towards which favor and against change places
     paraphrases: tuple[str, ...] = ()  # other words for the target
+    sides_only: bool = False  # stance teaches which side, not whether one is taken
 
     def part(self, first: int, last: int) -> "Passage":
         """The sentences from one number up to another."""
@@ -75,6 +76,7 @@ class Example:
     window: Window
     labels: Labels
     gold: tuple[Gold, ...]
+    sides_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Batch:
     frames: Tensor  # (sentences, frames)
     stance: Tensor  # (sentences,)
     voice: Tensor  # (sentences,)
+    sides_only: Tensor  # (sentences,)
 
 
 def gold_passages(annotations: Annotations, articles: Iterable[str]) -> list[Passage]:
@@ -112,7 +115,7 @@ def examples(passages: Iterable[Passage], tokenizer: Tokenizer, *, window: int, 
     for passage in passages:
         for packed in pack(passage.texts, passage.target, tokenizer, window=window, left_context=left_context):
             first, last = packed.slots[0].sentence, packed.slots[-1].sentence + 1
-            found.append(Example(packed, passage.labels.part(first, last), passage.gold[first:last]))
+            found.append(Example(packed, passage.labels.part(first, last), passage.gold[first:last], passage.sides_only))
     return found
 
 
@@ -138,4 +141,5 @@ def collate(batch: Sequence[Example]) -> Batch:
         torch.from_numpy(np.concatenate([example.labels.frames for example in batch])),
         torch.from_numpy(np.concatenate([example.labels.stance for example in batch])),
         torch.from_numpy(np.concatenate([example.labels.voice for example in batch])),
+        torch.tensor([example.sides_only for example in batch for _ in example.window.slots]),
     )

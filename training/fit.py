@@ -129,9 +129,9 @@ def _loss(sentence_logits: Tensor, batch: Batch, recipe: Recipe, codebook: Codeb
         found = functional.binary_cross_entropy_with_logits(sentence_logits[:, :frames][known], batch.frames[known])
         total = total + recipe.frame_weight * found
     if (batch.stance != UNKNOWN).any():
-        found = functional.cross_entropy(
-            sentence_logits[:, frames : frames + stances], batch.stance, weight=stance_weights, ignore_index=UNKNOWN
-        )
+        neutral = torch.tensor([stance.neutral for stance in codebook.stances])
+        offered = sentence_logits[:, frames : frames + stances].masked_fill(batch.sides_only[:, None] & neutral, -torch.inf)
+        found = functional.cross_entropy(offered, batch.stance, weight=stance_weights, ignore_index=UNKNOWN)
         total = total + recipe.stance_weight * found
     if (batch.voice != UNKNOWN).any():
         total = total + recipe.voice_weight * functional.cross_entropy(
@@ -156,7 +156,9 @@ def _identity(epochs: Sequence[Sequence[Example]], recipe: Recipe) -> str:
     total = hashlib.sha256(recipe.to_toml().encode())
     for example in (example for train in epochs for example in train):
         found = example.labels
-        total.update(repr((example.window.ids, found.frames.tolist(), found.stance.tolist(), found.voice.tolist())).encode())
+        total.update(
+            repr((example.window.ids, example.sides_only, found.frames.tolist(), found.stance.tolist(), found.voice.tolist())).encode()
+        )
     return total.hexdigest()
 
 

@@ -32,5 +32,5 @@ def load(path: Path, codebook: Codebook, *, most: int) -> list[Passage]:
             seen[target] += 1
             frames = np.full((1, len(codebook.frames)), np.nan, dtype=np.float32)
             labels = Labels(frames, np.array([codebook.stance_labels.index(stance)]), np.array([UNKNOWN]))
-            found.append(Passage((text,), target, labels))
+            found.append(Passage((text,), target, labels, sides_only=True))
     return found

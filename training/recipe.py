@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from training.commands import TrainingError
@@ -54,22 +54,23 @@ class Recipe:
     """Share of the passages that an epoch shows towards other words for their target, in [0, 1)."""
     pair_epochs: int
     """Passes over the stance pairs before the articles; 0 for none."""
-    pairs_per_target: int
-    """How many stance pairs of a target are trained on at most."""
-    pair_batch: int
-    """How many stance pairs a step sees."""
     pair_learning_rate: float
     """Peak learning rate of the encoder on the stance pairs."""
     taught_share: float
     """Share of the articles that a single machine coder read that each epoch shows beside the gold, in [0, 1]; 0 for none."""
-    twin_share: float
-    """Share of the twin passages that each epoch shows beside the gold, in [0, 1]; 0 for none."""
     validation_share: float
     """Share of articles held out to choose temperatures and thresholds, in (0, 1)."""
     folds: int
     """How many folds the evaluation has."""
     seed: int
     """Seeds initial heads, order of the windows, dropout and splits."""
+    # choices that came later: checkpoints from before have them at these values, and their recipes' digests stay
+    twin_share: float = 0.0
+    """Share of the twin passages that each epoch shows beside the gold, in [0, 1]; 0 for none."""
+    pairs_per_target: int = 150
+    """How many stance pairs of a target are trained on at most."""
+    pair_batch: int = 32
+    """How many stance pairs a step sees."""
 
     def __post_init__(self) -> None:
         """Check combinations once, at the door."""
@@ -103,13 +104,14 @@ class Recipe:
                 table[key] = float(value)
             elif type(value) is not types[key]:
                 raise TrainingError(f"{path}: {key} = {value!r} should be {types[key].__name__}")  # type: ignore[union-attr]
-        if missing := [key for key in types if key not in table]:
+        if missing := [field.name for field in dataclasses.fields(cls) if field.default is MISSING and field.name not in table]:
             raise TrainingError(f"{path}: {', '.join(missing)} missing; a recipe states every choice")
         return cls(**table)
 
     def to_toml(self) -> str:
-        """The recipe as TOML, each choice on a line."""
-        return "".join(f"{field.name} = {_toml(getattr(self, field.name))}\n" for field in dataclasses.fields(self))
+        """The recipe as TOML, each choice on a line, but for later ones that are as they were before they could be chosen."""
+        chosen = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if getattr(self, field.name) != field.default}
+        return "".join(f"{name} = {_toml(value)}\n" for name, value in chosen.items())
 
     @property
     def digest(self) -> str:

@@ -10,9 +10,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slant.codebook import AnnotationError, Codebook, known
 from training.commands import TrainingError, json_lines
-from training.examples import Judged, Labels, Passage
+from training.examples import UNKNOWN, Judged, Labels, Passage
 from training.targets import Wordings
 
 
@@ -60,8 +62,16 @@ def load_twins(path: Path, codebook: Codebook, wordings: Wordings) -> list[Passa
         target = row.get("target", codebook.default_target)
         opposites = (row["opposite"],) if "opposite" in row else wordings.training_opposites.get(target, ())
         paraphrases = wordings.training_paraphrases.get(target, ())
-        found.append(Passage(texts, target, _labels(row, codebook, place), opposites=opposites, paraphrases=paraphrases))
+        labels = _sides(_labels(row, codebook, place), codebook)
+        found.append(Passage(texts, target, labels, opposites=opposites, paraphrases=paraphrases, sides_only=True))
     return found
+
+
+def _sides(labels: Labels, codebook: Codebook) -> Labels:
+    """The sides alone: a writer who codes his own sentences draws the line to neutral, and frames, more sharply than readers do."""
+    neutral = [i for i, stance in enumerate(codebook.stances) if stance.neutral]
+    stance = np.where(np.isin(labels.stance, neutral), UNKNOWN, labels.stance)
+    return Labels(np.full_like(labels.frames, np.nan), stance, np.full_like(labels.voice, UNKNOWN))
 
 
 def _labels(row: dict[str, Any], codebook: Codebook, place: str) -> Labels:
