@@ -29,6 +29,7 @@ from slant.network import Network
 from slant.reader import load
 from slant.windows import Window, tokenizer_from
 from training.annotations import Annotations
+from training.card import checkpoint_metrics, write
 from training.commands import ANNOTATIONS, MODEL, FolderOption, TextsOption, TrainingError, run
 from training.evaluate import held_out
 from training.examples import examples, gold_passages
@@ -178,15 +179,18 @@ def main(folder: FolderOption = ANNOTATIONS, texts: TextsOption = None, model: M
     new = model.with_name(model.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(model, new)
-    seen = set(annotations.articles) - set(held_out(annotations, model))  # as in training
+    unseen = held_out(annotations, model)
+    seen = set(annotations.articles) - set(unseen)  # as in training
     source = checkpoint.read(TOKENIZER).decode()
     windows = some_windows(annotations, seen, source, window=checkpoint.window, left_context=checkpoint.left_context)
     _export_onnx(network.eval(), windows, new / ONNX)
     digests = {**checkpoint.digests, ONNX: hashlib.sha256((new / ONNX).read_bytes()).hexdigest()}
     (new / CONFIG).write_text(json.dumps(replace(checkpoint, digests=digests).config(), indent=2) + "\n", encoding="utf-8")
-    same = agreement(new, annotations, list(annotations.articles))
+    same = agreement(new, annotations, unseen)
     print("int8 and torch give the same labels on: " + ", ".join(f"{name} {share:.1%}" for name, share in same.items()))
     require_agreement(same)
+    metrics = checkpoint_metrics(model) | {"int8_and_torch_same_labels": same, "audit": None}  # that was of the form before
+    write(new, metrics, Recipe.load(model / "recipe.toml"), checkpoint.codebook)
     replace_folder(new, model)
     print(f"wrote {model / ONNX}")
 
