@@ -48,6 +48,7 @@ def test_towards_something_unrelated_everything_is_neutral() -> None:
     assert other.target == "a ban on whaling"
     assert other.labels.stance.tolist() == [2, 2, 2, UNKNOWN]
     assert unrelated(passage(), "deepening the Harbour", BOOK).target == TARGET  # shares a word
+    assert unrelated(passage(sides_only=True), "a ban on whaling", BOOK).target == TARGET
 
 
 def test_an_epoch_shows_every_passage_once_and_the_shares_are_kept(tiny_recipe: Recipe) -> None:

@@ -39,9 +39,9 @@ def epochs(
         shown = []
         for passage in [*passages, *chosen]:
             draw = rng.random()
-            if draw < recipe.unrelated_share and not passage.sides_only:
+            if draw < recipe.unrelated_share:
                 shown.append(unrelated(passage, targets[rng.integers(len(targets))], codebook))
-            elif recipe.unrelated_share <= draw < recipe.unrelated_share + recipe.opposite_share:
+            elif draw < recipe.unrelated_share + recipe.opposite_share:
                 shown.append(opposed(passage, int(rng.integers(1 << 30)), codebook))
             elif draw < recipe.unrelated_share + recipe.opposite_share + recipe.paraphrase_share and passage.paraphrases:
                 shown.append(replace(passage, target=passage.paraphrases[rng.integers(len(passage.paraphrases))]))
@@ -67,9 +67,12 @@ def opposed(passage: Passage, number: int, codebook: Codebook) -> Passage:
 
 
 def unrelated(passage: Passage, target: str, codebook: Codebook) -> Passage:
-    """The passage towards a target on another matter: every stance is neutral. As it is where the targets share a word."""
+    """The passage towards a target on another matter: every stance is neutral.
+
+    As it is where the targets share a word, or where it teaches sides alone and cannot say neutral.
+    """
     own = {word.lower() for word in _WORD.findall(f"{passage.target} {' '.join(passage.opposites)}")}
-    if own & {word.lower() for word in _WORD.findall(target)}:
+    if passage.sides_only or own & {word.lower() for word in _WORD.findall(target)}:
         return passage
     neutral = next(i for i, stance in enumerate(codebook.stances) if stance.neutral)
     stance = passage.labels.stance

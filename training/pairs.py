@@ -19,7 +19,8 @@ def load(path: Path, codebook: Codebook, *, most: int) -> list[Passage]:
         most: how many pairs of a target are read, the first of them in the file: some targets have hundreds.
 
     Raises:
-        TrainingError: for a file or a line that cannot be read.
+        AnnotationError: for a file or a line that cannot be read.
+        TrainingError: for a line that is no stance pair.
     """
     found = []
     seen = Counter[str]()

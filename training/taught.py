@@ -27,8 +27,8 @@ def load(path: Path, pages: Path, codebook: Codebook) -> list[Passage]:
         codebook: numbers the labels.
 
     Raises:
-        TrainingError: for a file or line that cannot be read, a label that the codebook does not have, or a
-            text that has changed since it was coded.
+        AnnotationError: for a file or line that cannot be read.
+        TrainingError: for a label that the codebook does not have, or a text that has changed since it was coded.
     """
     texts = {row["id"]: row["text"] for _, row in json_lines(pages)}
     found = []
@@ -54,7 +54,8 @@ def load_twins(path: Path, codebook: Codebook, wordings: Wordings) -> list[Passa
         wordings: has the opposites of the default target.
 
     Raises:
-        TrainingError: for a file or line that cannot be read, or a label that the codebook does not have.
+        AnnotationError: for a file or line that cannot be read.
+        TrainingError: for a label that the codebook does not have.
     """
     found = []
     for place, row in json_lines(path):

@@ -68,7 +68,8 @@ def read_added(path: Path, codebook: Codebook) -> tuple[list[Passage], dict[str,
         The passages, and the number of sentences by kind of coder.
 
     Raises:
-        TrainingError: for a line that cannot be read.
+        AnnotationError: for a file or a line that cannot be read.
+        TrainingError: for a line that is no coded sentence.
     """
     rows, kinds = list[tuple[tuple[str, str, int], str, Judged]](), Counter[str]()
     for place, row in json_lines(path):
